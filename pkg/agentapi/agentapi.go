@@ -1,0 +1,148 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package agentapi is the language between the plugin and the agent on a control-plane node.
+//
+// The plugin writes one Request per line to the agent's standard input, the agent answers each with one Response
+// per line on its standard output, both JSON. The agent says nothing unasked, and ends when its input ends. What it
+// prints stays in the node's logs, so a Response holds nothing but public or sealed data.
+//
+// The package is pure and imports no Kubernetes client: the agent's image stays small.
+package agentapi
+
+import (
+	"time"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+)
+
+// Version is the version of the messages. An agent refuses any other.
+const Version = 1
+
+// MaxLine is the longest line in bytes that either side reads: a sealed configuration for seven nodes fits.
+const MaxLine = 16 << 20
+
+// Where the Job mounts the node's folders in the agent's file system.
+const (
+	// ConfigDir is the folder of the EncryptionConfiguration.
+	ConfigDir = "/host/config"
+	// HistoryDir is the folder that keeps superseded configurations and the journal.
+	HistoryDir = "/host/history"
+)
+
+// Op is what the agent is asked to do.
+type Op string
+
+// The operations. Inspect and Propose change nothing on the node; Install is the one that writes.
+const (
+	// Inspect tells what is on the node.
+	Inspect Op = "inspect"
+	// Propose computes the next configuration from the node's own and seals it to every recipient.
+	Propose Op = "propose"
+	// Install replaces the node's configuration by a sealed one.
+	Install Op = "install"
+)
+
+// Request is one line to the agent.
+type Request struct {
+	Version int           `json:"version"`
+	Op      Op            `json:"op"`
+	Propose *Proposal     `json:"propose,omitempty"`
+	Install *Installation `json:"install,omitempty"`
+}
+
+// Proposal asks for the configuration that follows from a change.
+type Proposal struct {
+	// From is the digest that the node's file must have.
+	From   string           `json:"from"`
+	Change encconfig.Change `json:"change"`
+	// Recipients are the agents that shall be able to open the result, by node, with their public keys.
+	Recipients map[string][]byte `json:"recipients"`
+}
+
+// Installation hands over a sealed configuration.
+type Installation struct {
+	// From is the digest that the node's file must have when it is replaced.
+	From string `json:"from"`
+	// To is the digest that the opened configuration must have.
+	To     string `json:"to"`
+	Sealed []byte `json:"sealed"`
+}
+
+// Response is one line from the agent. Either Error is set or the answer to the request's Op.
+type Response struct {
+	Version int    `json:"version"`
+	Op      Op     `json:"op"`
+	Node    string `json:"node"`
+	Run     string `json:"run"`
+	Error   *Error `json:"error,omitempty"`
+	// State is the node after the request.
+	State *State `json:"state,omitempty"`
+	// Proposed answers Propose.
+	Proposed *Proposed `json:"proposed,omitempty"`
+}
+
+// Code tells errors of the agent apart.
+type Code string
+
+// The codes. Whatever the code, the file on the node is whole: the old one or the new one.
+const (
+	// BadRequest: the request was not understood or does not fit the agent's version.
+	BadRequest Code = "bad-request"
+	// Changed: the file does not have the digest that the request expects; somebody else changed it.
+	Changed Code = "changed"
+	// Unreadable: the file is missing, not a plain file, too large, or not owned by root.
+	Unreadable Code = "unreadable"
+	// Invalid: the configuration is not fully understood.
+	Invalid Code = "invalid"
+	// NotSealed: the message can't be opened: changed, replayed, or meant for another agent.
+	NotSealed Code = "not-sealed"
+	// WriteFailed: the node's file system refused; the old file is in place.
+	WriteFailed Code = "write-failed"
+)
+
+// Error says what went wrong on the node, without key material.
+type Error struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Message }
+
+// State is what the agent finds on its node.
+type State struct {
+	// PublicKey is the agent's ephemeral public key, made at its start and gone with it.
+	PublicKey []byte `json:"publicKey"`
+	// Config says what the file does. Absent if the file can't be read or understood; Problem then says why.
+	Config *encconfig.Description `json:"config,omitempty"`
+	// Digest of the file's bytes, also of a file that is not understood. Empty if it can't be read.
+	Digest  string `json:"digest,omitempty"`
+	Problem *Error `json:"problem,omitempty"`
+	// ModTime is the file's modification time by the node's own clock.
+	ModTime time.Time `json:"modTime"`
+	// Mode is the file's permission bits, such as "0600".
+	Mode string `json:"mode,omitempty"`
+	// History are the configurations that were on this node before, oldest first, as far as they are kept.
+	History []Revision `json:"history,omitempty"`
+	// HighestKey is the highest number that a key on this node ever had.
+	HighestKey uint64 `json:"highestKey"`
+	// Interrupted is set while the last installation is recorded as begun and not as done. The file itself is
+	// whole: Digest tells which of the two it is.
+	Interrupted *Installation `json:"interrupted,omitempty"`
+}
+
+// Revision is one configuration that was on the node.
+type Revision struct {
+	Number int                   `json:"number"`
+	Time   time.Time             `json:"time"`
+	Run    string                `json:"run"`
+	Config encconfig.Description `json:"config"`
+}
+
+// Proposed is the next configuration: described for the plugin, sealed for the agents.
+type Proposed struct {
+	Config encconfig.Description `json:"config"`
+	// Sealed configurations by node.
+	Sealed map[string][]byte `json:"sealed"`
+}

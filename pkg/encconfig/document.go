@@ -1,0 +1,184 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package encconfig
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/keys"
+)
+
+// MaxSize is the largest configuration in bytes that Parse takes.
+const MaxSize = 1 << 20
+
+// Document is a parsed configuration with its key material and its comments.
+type Document struct {
+	bytes []byte
+	root  *yaml.Node
+	rules []rule
+}
+
+// rule is one entry of the file: its resources, the node that lists its providers, and its transformers.
+type rule struct {
+	resources []string
+	providers *yaml.Node
+	chain     []transformer
+}
+
+// transformer is one key of a provider, or a provider without keys, with the node that it came from.
+type transformer struct {
+	key    Key
+	secret keys.Secret
+	// node is the key's own mapping for a local provider, the provider's mapping for all others.
+	node *yaml.Node
+}
+
+// Digest is what kube-apiserver 1.34 and later reports for a file of these bytes
+// (k8s.io/apiserver@v0.37.2 pkg/server/options/encryptionconfig/config.go, GetEncryptionConfigHash).
+func Digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// Bytes are the file's bytes, with keys in clear.
+func (d *Document) Bytes() []byte { return slices.Clone(d.bytes) }
+
+// Describe says what the configuration does, without key material.
+func (d *Document) Describe() Description {
+	desc := Description{Digest: Digest(d.bytes), Rules: make([]Rule, len(d.rules))}
+	for i, r := range d.rules {
+		desc.Rules[i] = Rule{Resources: slices.Clone(r.resources), Keys: r.keyList()}
+	}
+	return desc
+}
+
+func (r rule) keyList() []Key {
+	list := make([]Key, len(r.chain))
+	for i, t := range r.chain {
+		list[i] = t.key
+	}
+	return list
+}
+
+// Apply gives a new document with the change made, in block-style YAML with the comments kept. The secret is the
+// new key of AddReadKey and AddWriteKey and is not looked at otherwise. The document itself stays as it is.
+func (d *Document) Apply(c Change, secret keys.Secret) (*Document, error) {
+	if c.Kind == KeepAll {
+		return d, nil
+	}
+	next, err := Parse(d.bytes)
+	if err != nil {
+		return nil, fmt.Errorf("parse again: %w", err)
+	}
+	want, err := c.withFingerprint(secret).Apply(next.Describe())
+	if err != nil {
+		return nil, err
+	}
+	for i := range next.rules {
+		next.rules[i].arrange(want.Rules[i].Keys, secret)
+	}
+	data, err := encode(next.root)
+	if err != nil {
+		return nil, err
+	}
+	// What is handed out has been read again, as kube-apiserver will read it, and does what was asked for.
+	result, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("check the changed configuration: %w", err)
+	}
+	if !result.Describe().SameContent(want) {
+		return nil, fmt.Errorf("the changed configuration does not say what it should: %w", ErrRefused)
+	}
+	return result, nil
+}
+
+func (c Change) withFingerprint(secret keys.Secret) Change {
+	if c.Kind != AddReadKey && c.Kind != AddWriteKey || len(c.Keys) != 1 {
+		return c
+	}
+	k := c.Keys[0]
+	k.Fingerprint = secret.Fingerprint(string(k.Provider), k.Name)
+	return Change{Kind: c.Kind, Keys: []Key{k}}
+}
+
+// arrange makes the rule's transformers follow want. A key that the rule lacks is made of the secret.
+func (r *rule) arrange(want []Key, secret keys.Secret) {
+	if slices.Equal(r.keyList(), want) {
+		return
+	}
+	chain := make([]transformer, len(want))
+	for i, k := range want {
+		at := slices.IndexFunc(r.chain, func(t transformer) bool { return t.key == k })
+		if at >= 0 {
+			chain[i] = r.chain[at]
+			continue
+		}
+		chain[i] = transformer{key: k, secret: secret, node: keyNode(k.Name, secret)}
+	}
+	r.chain = chain
+	r.providers.Content = providerNodes(chain)
+}
+
+// providerNodes writes a chain of transformers as a list of providers. Neighbours of one local provider share an
+// entry; the order in which keys are tried is the order of the chain either way.
+func providerNodes(chain []transformer) []*yaml.Node {
+	var list []*yaml.Node
+	var last Provider
+	for _, t := range chain {
+		switch {
+		case !t.key.Provider.Local():
+			list = append(list, t.node)
+		case t.key.Provider == last:
+			entry := list[len(list)-1]
+			keyList := entry.Content[1].Content[1]
+			keyList.Content = append(keyList.Content, t.node)
+		default:
+			keyList := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: []*yaml.Node{t.node}}
+			list = append(list, mapping(string(t.key.Provider), mapping("keys", keyList)))
+		}
+		last = t.key.Provider
+	}
+	return list
+}
+
+func keyNode(name string, secret keys.Secret) *yaml.Node {
+	n := mapping("name", scalar(name))
+	n.Content = append(n.Content, scalar("secret"), scalar(secret.Base64()))
+	return n
+}
+
+func mapping(key string, value *yaml.Node) *yaml.Node {
+	return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{scalar(key), value}}
+}
+
+// scalar is a string: the encoder quotes it where it would be read as something else ("1" as a number).
+func scalar(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s} }
+
+// encode writes block-style YAML: scanners that look for the first provider with grep read nothing else.
+func encode(root *yaml.Node) ([]byte, error) {
+	blockStyle(root)
+	var buf bytes.Buffer
+	enc := yaml.NewEncoder(&buf)
+	enc.SetIndent(2)
+	if err := enc.Encode(root); err != nil {
+		return nil, fmt.Errorf("encode the configuration as YAML: %w", ErrRefused)
+	}
+	if err := enc.Close(); err != nil {
+		return nil, fmt.Errorf("encode the configuration as YAML: %w", ErrRefused)
+	}
+	return buf.Bytes(), nil
+}
+
+func blockStyle(n *yaml.Node) {
+	n.Style &^= yaml.FlowStyle
+	for _, child := range n.Content {
+		blockStyle(child)
+	}
+}

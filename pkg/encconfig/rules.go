@@ -1,0 +1,67 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package encconfig
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// checkRules holds the rules together against what kube-apiserver refuses as well, and what it would take but
+// nobody should run with: the same resource in two rules, the same key twice, one name for two keys.
+func checkRules(rules []rule) error {
+	var seen []string
+	named := map[Key]string{}
+	for i, r := range rules {
+		for _, resource := range r.resources {
+			if err := checkResource(resource, seen); err != nil {
+				return fmt.Errorf("entry %d: %w", i+1, err)
+			}
+			seen = append(seen, resource)
+		}
+		if err := checkChain(r.chain, named); err != nil {
+			return fmt.Errorf("entry %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// checkResource holds a resource against all that stand before it. The first match applies, so what a wildcard
+// has matched already is never reached; kube-apiserver refuses that
+// (k8s.io/apiserver@v0.37.2 pkg/server/options/encryptionconfig/config.go).
+func checkResource(resource string, before []string) error {
+	name, group, _ := strings.Cut(resource, ".")
+	if resource == "*" || name == "*" && !strings.Contains(resource, ".") {
+		return fmt.Errorf(`resource "*": "*." stands for the core group and "*.*" for everything`)
+	}
+	if resource != strings.ToLower(resource) || strings.ContainsAny(resource, " \t\n/:") {
+		return fmt.Errorf("resource %q is not the name of a resource", resource)
+	}
+	for _, earlier := range before {
+		switch {
+		case earlier == resource:
+			return fmt.Errorf("resource %q is listed twice", resource)
+		case earlier == "*.*" || earlier == "*."+group && name != "*":
+			return fmt.Errorf("resource %q is masked by the earlier %q", resource, earlier)
+		}
+	}
+	return nil
+}
+
+func checkChain(chain []transformer, named map[Key]string) error {
+	var seen []Key
+	for _, t := range chain {
+		if slices.ContainsFunc(seen, t.key.Is) {
+			return fmt.Errorf("%s is listed twice", t.key)
+		}
+		seen = append(seen, t.key)
+		id := Key{Provider: t.key.Provider, Name: t.key.Name}
+		if print, ok := named[id]; ok && print != t.key.Fingerprint {
+			return fmt.Errorf("the name %s stands for two different keys", t.key)
+		}
+		named[id] = t.key.Fingerprint
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plan decides what comes next. It is the heart of the program and pure: values in, values out.
+//
+// Next looks at what is observed now and at the goal, and gives one step. The step is carried out, everything is
+// observed again, and Next is asked again, until it says Done. No stage is remembered: a program that was killed
+// between any two instructions and started again sees what is there and goes on from it.
+//
+// The rules that every step obeys, in the order in which Next looks at them:
+//
+//  1. What is not fully known is refused: a node without a readable configuration, a configuration that is not
+//     understood, an instance that has loaded something that no node explains.
+//  2. Every instance proves first that it has loaded the configuration of its own node. Until then: Await.
+//  3. All nodes get the same configuration before anything else happens. Two configurations may differ by one
+//     change of ours, half carried out; it is finished (or, on the way back, undone). Anything else is refused.
+//  4. A new key becomes a read key everywhere, and every instance proves it, before it becomes the write key
+//     anywhere. With one instance in the whole cluster there is nobody to disagree: it becomes the write key at once.
+//  5. Baselines are recorded after every instance has proven the write key, and before anything is migrated.
+//  6. A key leaves the configuration last: it writes nothing, a finished migration has proven that nothing stored
+//     needs it, that migration is old enough for superseded revisions to be gone, and retention does not keep it.
+//     The write key and the one before it always stay.
+//  7. The way back (abort) is open exactly while nothing can have been written with the new key: no configuration
+//     on any node, now or before, has ever had it as write key, and every node's history shows it to be ours.
+//
+// The model is library-go's statemachine (github.com/openshift/library-go pkg/operator/encryption/statemachine):
+// one change per roll-out, each waited for.
+package plan

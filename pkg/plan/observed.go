@@ -1,0 +1,143 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"slices"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/keys"
+)
+
+// Observed is all that Next looks at.
+type Observed struct {
+	// Nodes are all control-plane nodes. Each runs one kube-apiserver.
+	Nodes []Node
+	// Progress is what is on record about the goal's key as the write key.
+	Progress Progress
+	// Unneeded are the keys that nothing stored needs: a migration away from them has finished, and two intervals
+	// of compaction have passed since.
+	Unneeded []encconfig.Key
+}
+
+// Node is one control-plane node and its kube-apiserver.
+type Node struct {
+	Name string
+	// Config is the configuration in the node's file, nil if it can't be read or understood; Problem says why.
+	Config  *encconfig.Description
+	Problem string
+	// History are configurations that were on the node before.
+	History []encconfig.Description
+	// Loaded is the digest that the node's kube-apiserver is proven to have loaded, empty if there is no proof yet.
+	Loaded string
+}
+
+// Progress is how far the data has followed the write key.
+type Progress struct {
+	// Settled: baselines are recorded for this write key.
+	Settled bool
+	// Migrated: every encrypted resource was migrated to this write key, without a failure.
+	Migrated bool
+	// Closed: the record of the rotation is finished.
+	Closed bool
+}
+
+// Goal is where to go.
+type Goal struct {
+	// Target is the key that shall write. It may not exist yet.
+	Target encconfig.Key
+	// Abort asks for the way back: Target shall go before it was ever used.
+	Abort bool
+	// Keep is how many keys a rule keeps, the write key included; at least 2.
+	Keep int
+}
+
+// MinKeep is the smallest Keep: the write key and the one before it, which backups and old revisions need.
+const MinKeep = 2
+
+// DefaultKeep is how many keys are kept where nothing else is said.
+const DefaultKeep = 8
+
+// Pending is the key of a rotation that has begun and not reached its write key: a read key newer than all write
+// keys, on any node. False if there is none.
+func Pending(nodes []Node) (encconfig.Key, bool) {
+	var found encconfig.Key
+	var highest uint64
+	for _, n := range nodes {
+		if n.Config == nil {
+			continue
+		}
+		newestWrite := newest(n.Config.WriteKeys())
+		for _, k := range n.Config.Keys() {
+			number := keys.Number(k.Name)
+			if k.Provider.Local() && number > newestWrite && number > highest && readKey(*n.Config, k) {
+				found, highest = k, number
+			}
+		}
+	}
+	return found, highest > 0
+}
+
+func readKey(d encconfig.Description, k encconfig.Key) bool { return d.Reads(k) && !d.Writes(k) }
+
+func newest(list []encconfig.Key) uint64 {
+	var n uint64
+	for _, k := range list {
+		n = max(n, keys.Number(k.Name))
+	}
+	return n
+}
+
+// NewKey names a key that was never seen: not in a configuration, not in a history, and above the given high-water
+// marks of the nodes and of the record.
+func NewKey(p encconfig.Provider, nodes []Node, highest ...uint64) encconfig.Key {
+	var seen []string
+	for _, n := range nodes {
+		configs := n.History
+		if n.Config != nil {
+			configs = append(slices.Clone(configs), *n.Config)
+		}
+		for _, c := range configs {
+			for _, k := range c.Keys() {
+				seen = append(seen, k.Name)
+			}
+		}
+	}
+	for _, h := range highest {
+		seen = append(seen, keys.NameOf(h))
+	}
+	return encconfig.Key{Provider: p, Name: keys.NextName(seen...)}
+}
+
+// Agreed is the configuration that all nodes have, nil if they differ or one has none.
+func (o Observed) Agreed() *encconfig.Description {
+	if len(o.Nodes) == 0 {
+		return nil
+	}
+	first := o.Nodes[0].Config
+	for _, n := range o.Nodes {
+		if first == nil || n.Config == nil || n.Config.Digest != first.Digest {
+			return nil
+		}
+	}
+	return first
+}
+
+// everWritten tells whether the key is or was the write key of any configuration of any node.
+func (o Observed) everWritten(k encconfig.Key) bool {
+	return slices.ContainsFunc(o.Nodes, func(n Node) bool {
+		return n.Config != nil && n.Config.Writes(k) ||
+			slices.ContainsFunc(n.History, func(d encconfig.Description) bool { return d.Writes(k) })
+	})
+}
+
+// isOurs tells whether each node that has the key also has a record of the time before it.
+func (o Observed) isOurs(k encconfig.Key) bool {
+	return !slices.ContainsFunc(o.Nodes, func(n Node) bool {
+		return n.Config != nil && slices.ContainsFunc(n.Config.Keys(), k.Is) &&
+			!slices.ContainsFunc(n.History, func(d encconfig.Description) bool {
+				return !slices.ContainsFunc(d.Keys(), k.Is)
+			})
+	})
+}
