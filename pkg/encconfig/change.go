@@ -42,6 +42,10 @@ var ErrRefused = errors.New("refused")
 // The order of a rule's keys is all that a change ever changes: rules that do not encrypt (identity first),
 // resources and other keys stay as they are.
 func (c Change) Apply(d Description) (Description, error) {
+	// A name stands for one key in the whole file, also in the rules that do not encrypt.
+	if at := slices.IndexFunc(d.Keys(), func(k Key) bool { return slices.ContainsFunc(c.Keys, k.Is) }); at >= 0 && c.adds() {
+		return Description{}, fmt.Errorf("%s: key %s is there already: %w", c.Kind, d.Keys()[at], ErrRefused)
+	}
 	next := Description{Rules: make([]Rule, len(d.Rules))}
 	for i, r := range d.Rules {
 		next.Rules[i] = r
@@ -59,6 +63,8 @@ func (c Change) Apply(d Description) (Description, error) {
 	}
 	return next, nil
 }
+
+func (c Change) adds() bool { return c.Kind == AddReadKey || c.Kind == AddWriteKey }
 
 // reorder is Apply for the keys of one encrypting rule.
 func (c Change) reorder(keys []Key) ([]Key, error) {
@@ -80,9 +86,6 @@ func (c Change) insert(keys []Key) ([]Key, error) {
 	k, err := c.one()
 	if err != nil {
 		return nil, err
-	}
-	if slices.ContainsFunc(keys, k.Is) {
-		return nil, fmt.Errorf("key %s is there already: %w", k, ErrRefused)
 	}
 	at := 1
 	if c.Kind == AddWriteKey {

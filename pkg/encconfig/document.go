@@ -100,7 +100,7 @@ func (d *Document) Apply(c Change, secret keys.Secret) (*Document, error) {
 }
 
 func (c Change) withFingerprint(secret keys.Secret) Change {
-	if c.Kind != AddReadKey && c.Kind != AddWriteKey || len(c.Keys) != 1 {
+	if !c.adds() || len(c.Keys) != 1 {
 		return c
 	}
 	k := c.Keys[0]

@@ -218,13 +218,13 @@ func parseKey(p Provider, n *yaml.Node) (transformer, error) {
 
 // fields reads a mapping whose fields are all in allowed, each at most once.
 func fields(n *yaml.Node, what string, allowed ...string) (map[string]*yaml.Node, error) {
-	if n.Kind != yaml.MappingNode || n.Anchor != "" {
+	if n.Kind != yaml.MappingNode || !plain(n) {
 		return nil, refuse(n, "%s must be a plain mapping", what)
 	}
 	found := make(map[string]*yaml.Node, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		if key.Kind != yaml.ScalarNode || !slices.Contains(allowed, key.Value) {
+		if key.Kind != yaml.ScalarNode || !plain(key) || !slices.Contains(allowed, key.Value) {
 			return nil, refuse(key, "%s has an unknown field (known: %s)", what, strings.Join(allowed, ", "))
 		}
 		if found[key.Value] != nil {
@@ -235,11 +235,17 @@ func fields(n *yaml.Node, what string, allowed ...string) (map[string]*yaml.Node
 	return found, nil
 }
 
+// plain tells that a node has neither an anchor nor a tag, which could make it mean something else elsewhere.
+func plain(n *yaml.Node) bool { return n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 }
+
+// booleanIn11 is what kube-apiserver, which reads YAML 1.1, takes for a boolean where it has no quotes.
+var booleanIn11 = regexp.MustCompile(`^(?i:y|n|yes|no|on|off)$`)
+
 func sequence(n, parent *yaml.Node, field string) ([]*yaml.Node, error) {
 	switch {
 	case n == nil:
 		return nil, refuse(parent, "the field %s is missing", field)
-	case n.Kind != yaml.SequenceNode || n.Anchor != "":
+	case n.Kind != yaml.SequenceNode || !plain(n):
 		return nil, refuse(n, "%s must be a plain list", field)
 	case len(n.Content) == 0:
 		return nil, refuse(n, "%s is empty", field)
@@ -251,7 +257,7 @@ func text(n, parent *yaml.Node, field string) (string, error) {
 	switch {
 	case n == nil:
 		return "", refuse(parent, "the field %s is missing", field)
-	case n.Kind != yaml.ScalarNode || n.Anchor != "" || n.ShortTag() != "!!str":
+	case n.Kind != yaml.ScalarNode || !plain(n) || n.ShortTag() != "!!str" || n.Style == 0 && booleanIn11.MatchString(n.Value):
 		return "", refuse(n, "%s must be a plain string (in quotes where it looks like a number)", field)
 	case n.Value == "":
 		return "", refuse(n, "%s is empty", field)

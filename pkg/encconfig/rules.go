@@ -4,10 +4,15 @@
 package encconfig
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
+
+// resourcePattern is how a resource is written, wildcards included: one spelling for each, so no "secrets.".
+var resourcePattern = regexp.MustCompile(`^([a-z0-9-]+(\.[a-z0-9-]+)*|\*\.(\*|[a-z0-9-]+(\.[a-z0-9-]+)*)?)$`)
 
 // checkRules holds the rules together against what kube-apiserver refuses as well, and what it would take but
 // nobody should run with: the same resource in two rules, the same key twice, one name for two keys.
@@ -15,12 +20,13 @@ func checkRules(rules []rule) error {
 	var seen []string
 	named := map[Key]string{}
 	for i, r := range rules {
-		for _, resource := range r.resources {
-			if err := checkResource(resource, seen); err != nil {
+		for j, resource := range r.resources {
+			// In one list a wildcard masks what stands before it as well.
+			if err := checkResource(resource, slices.Concat(seen, r.resources[:j], r.resources[j+1:])); err != nil {
 				return fmt.Errorf("entry %d: %w", i+1, err)
 			}
-			seen = append(seen, resource)
 		}
+		seen = append(seen, r.resources...)
 		if err := checkChain(r.chain, named); err != nil {
 			return fmt.Errorf("entry %d: %w", i+1, err)
 		}
@@ -28,23 +34,24 @@ func checkRules(rules []rule) error {
 	return nil
 }
 
-// checkResource holds a resource against all that stand before it. The first match applies, so what a wildcard
-// has matched already is never reached; kube-apiserver refuses that
+// checkResource holds a resource against all that stand before it or in the same list. The first match applies,
+// so what a wildcard has matched already is never reached; kube-apiserver refuses that
 // (k8s.io/apiserver@v0.37.2 pkg/server/options/encryptionconfig/config.go).
 func checkResource(resource string, before []string) error {
+	withoutAPI := []string{"apiserveripinfo", "serviceipallocations", "servicenodeportallocations"}
 	name, group, _ := strings.Cut(resource, ".")
 	if resource == "*" || name == "*" && !strings.Contains(resource, ".") {
-		return fmt.Errorf(`resource "*": "*." stands for the core group and "*.*" for everything`)
+		return errors.New(`resource "*": "*." stands for the core group and "*.*" for everything`)
 	}
-	if resource != strings.ToLower(resource) || strings.ContainsAny(resource, " \t\n/:") {
-		return fmt.Errorf("resource %q is not the name of a resource", resource)
+	if !resourcePattern.MatchString(resource) || group == "events.k8s.io" || group == "extensions" || slices.Contains(withoutAPI, resource) {
+		return errors.New("a resource is not written as the name of a resource")
 	}
 	for _, earlier := range before {
 		switch {
 		case earlier == resource:
 			return fmt.Errorf("resource %q is listed twice", resource)
 		case earlier == "*.*" || earlier == "*."+group && name != "*":
-			return fmt.Errorf("resource %q is masked by the earlier %q", resource, earlier)
+			return fmt.Errorf("resource %q is masked by %q", resource, earlier)
 		}
 	}
 	return nil

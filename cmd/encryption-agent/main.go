@@ -1,0 +1,80 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+// Command encryption-agent works on one control-plane node: it reads requests on its standard input and answers on
+// its standard output, see package agentapi. It runs as root without any capability, in the image of the plugin's
+// Jobs.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agent"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/version"
+)
+
+const name = "encryption-agent"
+
+func main() {
+	// As the first process of its container the agent gets no signal that it does not ask for.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := harden()
+	if err == nil {
+		err = run(ctx, os.Args[1:], os.Stdin, os.Stdout)
+	}
+	stop()
+	switch {
+	case err == nil:
+	case errors.Is(err, context.Canceled):
+		os.Exit(128 + int(syscall.SIGTERM))
+	default:
+		_, _ = fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
+	o := agent.Options{
+		ConfigDir:  agentapi.ConfigDir,
+		HistoryDir: agentapi.HistoryDir,
+		Now:        time.Now,
+		Random:     rand.Reader,
+	}
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.StringVar(&o.Node, "node", "", "name of the node that the agent works on")
+	flags.StringVar(&o.Run, "run", "", "identifier of the run that the agent belongs to")
+	flags.StringVar(&o.ConfigName, "config", "", "name of the encryption configuration in "+agentapi.ConfigDir)
+	showVersion := flags.Bool("version", false, "print the version and exit")
+	flags.SetOutput(io.Discard) // an error is told by main
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		flags.SetOutput(out)
+		flags.PrintDefaults()
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if *showVersion {
+		_, err := fmt.Fprintln(out, version.Get().Version)
+		return err
+	}
+	server, err := agent.New(o)
+	if err != nil {
+		return err
+	}
+	return server.Serve(ctx, in, out)
+}

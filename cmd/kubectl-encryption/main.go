@@ -1,0 +1,59 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command kubectl-encryption is a kubectl plugin that manages encryption at rest of a cluster's data.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // clouds' ways of logging in
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/completion"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+)
+
+func main() { os.Exit(run(os.Args)) }
+
+// run is the program without the exit, so that everything deferred is done.
+func run(argv []string) int {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go interruptible(stop)
+	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
+	root := cmd.NewRoot(streams, os.LookupEnv)
+	args := argv[1:]
+	if name := filepath.Base(argv[0]); strings.TrimSuffix(name, ".exe") == completion.Executable {
+		args = append([]string{"__complete"}, args...)
+	}
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return hint.ExitDone
+	}
+	fmt.Fprint(os.Stderr, hint.Render(err))
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return hint.ExitInterrupted
+	}
+	return hint.ExitCode(err)
+}
+
+// interruptible ends the work at a safe point on the first interrupt, and the program at once on the second.
+func interruptible(stop context.CancelFunc) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	<-signals
+	fmt.Fprintln(os.Stderr, "interrupted: ending at a safe point; once more to quit at once")
+	stop()
+	<-signals
+	os.Exit(hint.ExitInterrupted)
+}

@@ -1,0 +1,18 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package agent works on one control-plane node, as a short-lived process beside kube-apiserver: it tells what
+// encryption configuration the node has, computes the next one, and puts a sealed one in its place.
+//
+// It speaks agentapi over a reader and a writer, sees two folders of the node and nothing else of it, and needs no
+// network and no capability. It imports the standard library and the pure packages of this module alone.
+//
+// Invariants:
+//
+//   - The configuration file is whole at every instant: the old bytes or the new ones, whatever happens between two
+//     system calls (see installation.run for the order of them and why).
+//   - What was on the node stays in its history, root only, until MaxRevisions newer ones are there.
+//   - The number of a key is never given twice on a node, also after the history has forgotten the key.
+//   - Nothing that it prints holds key material: errors are in the agent's own words, never those of a library that
+//     may quote what it read.
+package agent

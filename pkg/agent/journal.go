@@ -1,0 +1,153 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// The files of the history folder beside the revisions. A temporary file is one of ours and never read.
+const (
+	lockName    = "lock"
+	journalName = "journal.json"
+	markName    = "highest-key"
+	tempSuffix  = ".tmp"
+
+	// smallFile is more than any of them can have in bytes.
+	smallFile = 4 << 10
+)
+
+// errBusy: another agent holds the lock.
+var errBusy = errors.New("locked by another agent")
+
+// lock makes the history folder root's own and takes the lock in it. The kernel gives it back when the process
+// ends, however it ends; so the file is never removed.
+func (h history) lock() (unlock func(), err error) {
+	if err := h.protect(); err != nil {
+		return nil, err
+	}
+	if err := h.about(operation{call: "lock", name: lockName}); err != nil {
+		return nil, err
+	}
+	file, err := h.root.OpenFile(lockName, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, fileMode)
+	if err != nil {
+		return nil, callFailed(err, "open %s", lockName)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = file.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errBusy
+		}
+		return nil, callFailed(err, "lock %s", lockName)
+	}
+	return func() { _ = file.Close() }, nil
+}
+
+// protect closes the folder to everybody but its owner: the kubelet makes a missing one with mode 0755.
+func (h history) protect() error {
+	dir, err := h.root.Open(".")
+	if err != nil {
+		return callFailed(err, "open the %s folder", h.label)
+	}
+	defer dir.Close()
+	info, err := dir.Stat()
+	if err != nil {
+		return callFailed(err, "look at the %s folder", h.label)
+	}
+	if !h.owns(info) {
+		return plainf("the %s folder is not owned by user %d", h.label, h.owner)
+	}
+	if info.Mode().Perm() == folderMode {
+		return nil
+	}
+	if err := h.about(operation{call: "chmod folder", name: "."}); err != nil {
+		return err
+	}
+	if err := dir.Chmod(folderMode); err != nil {
+		return callFailed(err, "chmod the %s folder", h.label)
+	}
+	return nil
+}
+
+// journalVersion is the format of the journal. Another one is refused: it was left by an agent that knew more.
+const journalVersion = 1
+
+// intent is an installation that has begun and is not done.
+type intent struct {
+	Version int    `json:"version"`
+	Run     string `json:"run"`
+	From    string `json:"from"`
+	To      string `json:"to"`
+}
+
+// begin records an intent. It is there, durably, before anything else is changed.
+func (h history) begin(i intent) error {
+	data, err := json.Marshal(i)
+	if err != nil {
+		return callFailed(err, "encode the journal")
+	}
+	return h.replace(journalName, append(data, '\n'))
+}
+
+// done removes the intent: that needs no room on the disk.
+func (h history) done() error {
+	if err := h.remove(journalName); err != nil {
+		return err
+	}
+	return h.sync()
+}
+
+// interrupted is the intent that was left, nil if there is none.
+func (h history) interrupted() (*intent, error) {
+	file, err := h.read(journalName, smallFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(file.data))
+	dec.DisallowUnknownFields()
+	var left intent
+	if err := dec.Decode(&left); err != nil || left.Version != journalVersion {
+		return nil, plainf("%s was not written by this version of the agent; "+
+			"when no other version works on this node, remove it", journalName)
+	}
+	return &left, nil
+}
+
+// mark is the highest number that a key of this node was ever recorded with, 0 if none was.
+func (h history) mark() (uint64, error) {
+	file, err := h.read(markName, smallFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(strings.TrimSuffix(string(file.data), "\n"), 10, 64)
+	if err != nil {
+		return 0, plainf("%s does not hold a number; write the highest number that a key ever had into it", markName)
+	}
+	return n, nil
+}
+
+// raise makes the mark at least n. It goes up only: forgetting old revisions does not free their keys' names.
+func (h history) raise(n uint64) error {
+	before, err := h.mark()
+	if err != nil {
+		return err
+	}
+	if n <= before {
+		return nil
+	}
+	return h.replace(markName, strconv.AppendUint(nil, n, 10))
+}

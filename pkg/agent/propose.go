@@ -1,0 +1,108 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/keys"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/seal"
+)
+
+// propose computes the configuration that follows from a change and seals it. Nothing on the node changes: a new
+// key is nowhere but in the sealed messages, and gone with them.
+func (s *Server) propose(p agentapi.Proposal) (*agentapi.Proposed, error) {
+	file, err := s.readConfig()
+	if err != nil {
+		return nil, err
+	}
+	defer clear(file.data)
+	if digest := encconfig.Digest(file.data); digest != p.From {
+		return nil, failf(agentapi.Changed, "the encryption configuration is %s, not %s", digest, p.From)
+	}
+	doc, err := parseConfig(file.data)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := s.newKey(p.Change, doc.Describe())
+	if err != nil {
+		return nil, err
+	}
+	next, err := doc.Apply(p.Change, secret)
+	if errors.Is(err, encconfig.ErrRefused) {
+		return nil, failf(agentapi.BadRequest, "%v", err)
+	}
+	if err != nil {
+		return nil, failf(agentapi.Invalid, "the changed configuration would not be understood: %v", err)
+	}
+	return s.sealTo(p, next)
+}
+
+// newKey draws the key for a change that adds one, and refuses a name that any key of this node may have had: a
+// stored value that asks for the old key must never meet the new one.
+func (s *Server) newKey(c encconfig.Change, current encconfig.Description) (keys.Secret, error) {
+	if c.Kind != encconfig.AddReadKey && c.Kind != encconfig.AddWriteKey {
+		return keys.Secret{}, nil
+	}
+	now := agentapi.State{Config: &current}
+	if err := s.describeHistory(&now); err != nil {
+		return keys.Secret{}, err
+	}
+	for _, k := range c.Keys {
+		if keys.Number(k.Name) <= now.HighestKey {
+			return keys.Secret{}, failf(agentapi.BadRequest, "the name of a new key must end in a number above %d: "+
+				"lower ones were in use on this node", now.HighestKey)
+		}
+	}
+	secret, err := keys.Generate(s.Random)
+	if err != nil {
+		return keys.Secret{}, failf(agentapi.Unreadable, "the node gave no random bytes for a new key")
+	}
+	return secret, nil
+}
+
+func (s *Server) sealTo(p agentapi.Proposal, doc *encconfig.Document) (*agentapi.Proposed, error) {
+	desc := doc.Describe()
+	data := doc.Bytes()
+	defer clear(data)
+	proposed := &agentapi.Proposed{Config: desc, Sealed: make(map[string][]byte, len(p.Recipients))}
+	for node, publicKey := range p.Recipients {
+		c := seal.Context{Run: s.Run, Recipient: node, From: p.From, To: desc.Digest}
+		sealed, err := seal.Seal(publicKey, c, data)
+		if err != nil {
+			return nil, failf(agentapi.BadRequest, "node %s has no valid public key", node)
+		}
+		proposed.Sealed[node] = sealed
+	}
+	return proposed, nil
+}
+
+// open opens a sealed configuration and checks all that can be checked without the node's disk.
+//
+// A configuration that was changed by its proposal may replace nothing but what it was made from. A copy, which no
+// change was made to, was made from itself, and may replace whatever the request says: that mends a node that has
+// another file or none.
+func (s *Server) open(i agentapi.Installation) ([]byte, encconfig.Description, error) {
+	c := seal.Context{Run: s.Run, Recipient: s.Node, From: i.From, To: i.To}
+	data, err := s.identity.Open(c, i.Sealed)
+	if err != nil {
+		c.From = i.To
+		data, err = s.identity.Open(c, i.Sealed)
+	}
+	if err != nil {
+		return nil, encconfig.Description{}, failf(agentapi.NotSealed, "%v", seal.ErrNotSealed)
+	}
+	if encconfig.Digest(data) != i.To {
+		clear(data)
+		return nil, encconfig.Description{}, failf(agentapi.NotSealed, "the sealed configuration is not the one that was announced")
+	}
+	doc, err := parseConfig(data)
+	if err != nil {
+		clear(data)
+		return nil, encconfig.Description{}, err
+	}
+	return data, doc.Describe(), nil
+}

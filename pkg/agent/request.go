@@ -1,0 +1,155 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+)
+
+// maxRecipients is far more than control-plane nodes that a cluster can have.
+const maxRecipients = 32
+
+// line is one line of the input, or why there is none.
+type line struct {
+	data []byte
+	err  error
+}
+
+// errTooLong: the line was read to its end and not kept.
+var errTooLong = errors.New("line too long")
+
+// readLines reads lines ahead, so that waiting for one can be given up.
+func readLines(ctx context.Context, in io.Reader) <-chan line {
+	lines := make(chan line)
+	go func() {
+		r := bufio.NewReaderSize(in, 64<<10)
+		for {
+			data, err := readLine(r, agentapi.MaxLine)
+			select {
+			case <-ctx.Done():
+				return
+			case lines <- line{data: data, err: err}:
+			}
+			if err != nil && !errors.Is(err, errTooLong) {
+				return
+			}
+		}
+	}()
+	return lines
+}
+
+// readLine reads one line of at most limit bytes, without its end. What follows the last line end counts as a line.
+func readLine(r *bufio.Reader, limit int) ([]byte, error) {
+	var data []byte
+	tooLong := false
+	for {
+		part, err := r.ReadSlice('\n')
+		content := bytes.TrimSuffix(part, []byte("\n"))
+		if tooLong = tooLong || len(data)+len(content) > limit; tooLong {
+			data = nil
+		} else {
+			data = append(data, content...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case err != nil && (!errors.Is(err, io.EOF) || len(data) == 0 && !tooLong):
+			return nil, err
+		case tooLong:
+			return nil, errTooLong
+		}
+		return data, nil
+	}
+}
+
+var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// parseRequest reads a request strictly. The errors say nothing of the line itself: it is not ours.
+func parseRequest(l line) (agentapi.Request, error) {
+	if l.err != nil {
+		return agentapi.Request{}, failf(agentapi.BadRequest, "the request is longer than %d bytes", agentapi.MaxLine)
+	}
+	var version struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(l.data, &version); err != nil {
+		return agentapi.Request{}, failf(agentapi.BadRequest, "the request is not a line of JSON with a version")
+	}
+	if version.Version != agentapi.Version {
+		return agentapi.Request{}, failf(agentapi.BadRequest,
+			"the request has version %d, this agent understands version %d alone", version.Version, agentapi.Version)
+	}
+	dec := json.NewDecoder(bytes.NewReader(l.data))
+	dec.DisallowUnknownFields()
+	var req agentapi.Request
+	if err := dec.Decode(&req); err != nil {
+		return agentapi.Request{}, failf(agentapi.BadRequest, "the request has a field that this agent does not know or a value of the wrong type")
+	}
+	return req, checkRequest(req)
+}
+
+func checkRequest(req agentapi.Request) error {
+	propose, install := req.Op == agentapi.Propose, req.Op == agentapi.Install
+	if !propose && !install && req.Op != agentapi.Inspect {
+		return failf(agentapi.BadRequest, "the request asks for an unknown operation")
+	}
+	if propose != (req.Propose != nil) || install != (req.Install != nil) {
+		return failf(agentapi.BadRequest, "the request does not hold exactly what its operation needs")
+	}
+	if propose {
+		return checkProposal(*req.Propose)
+	}
+	if install {
+		return checkInstallation(*req.Install)
+	}
+	return nil
+}
+
+func checkProposal(p agentapi.Proposal) error {
+	if !digestPattern.MatchString(p.From) {
+		return failf(agentapi.BadRequest, "the proposal does not say which configuration it is for")
+	}
+	if len(p.Recipients) == 0 || len(p.Recipients) > maxRecipients {
+		return failf(agentapi.BadRequest, "a proposal is for 1 to %d recipients, not %d", maxRecipients, len(p.Recipients))
+	}
+	for node := range p.Recipients {
+		if !nodeName.MatchString(node) {
+			return failf(agentapi.BadRequest, "a recipient is not the name of a node")
+		}
+	}
+	return nil
+}
+
+// checkInstallation lets From be empty: then there must be no file.
+func checkInstallation(i agentapi.Installation) error {
+	if i.From != "" && !digestPattern.MatchString(i.From) || !digestPattern.MatchString(i.To) {
+		return failf(agentapi.BadRequest, "the installation does not say which configuration replaces which")
+	}
+	return nil
+}
+
+// encode writes a response as one line. One that the other side would not read is replaced by an error.
+func encode(resp agentapi.Response) []byte {
+	data, err := json.Marshal(resp)
+	if err == nil && len(data) <= agentapi.MaxLine {
+		return append(data, '\n')
+	}
+	message := fmt.Sprintf("the answer has %d bytes, at most %d can be sent", len(data), agentapi.MaxLine)
+	if err != nil {
+		message = "the answer can't be encoded"
+	}
+	resp.State, resp.Proposed = nil, nil
+	resp.Error = &agentapi.Error{Code: agentapi.BadRequest, Message: message}
+	data, _ = json.Marshal(resp) // strings and numbers alone
+	return append(data, '\n')
+}

@@ -1,0 +1,79 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cmd puts the commands together.
+package cmd
+
+import (
+	"flag"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/klog/v2"
+	"k8s.io/kubectl/pkg/util/templates"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/completion"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/migrate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/options"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/rotate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/status"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/version"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
+)
+
+// NewRoot makes the root command.
+func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string, bool)) *cobra.Command {
+	shared := options.Shared{Config: genericclioptions.NewConfigFlags(true), IOStreams: streams, LookupEnv: lookupEnv}
+	root := &cobra.Command{
+		Use:         project.Name,
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: project.Command},
+		Short:       "Manage encryption at rest of a cluster's data",
+		Long: templates.LongDesc(`
+			Manage encryption at rest of the data that kube-apiserver stores in etcd: rotate keys, migrate what is
+			stored, and see how things are.
+
+			It works on control planes whose kube-apiservers run as static pods, as kubeadm makes them.`),
+		Example: templates.Examples(`
+			# How is it?
+			kubectl encryption status
+
+			# Rotate the key and migrate everything that is stored
+			kubectl encryption rotate
+
+			# Migrate what is stale of some resources
+			kubectl encryption migrate --resources secrets,configmaps`),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.ErrOut)
+	root.CompletionOptions.DisableDefaultCmd = true
+	shared.Config.AddFlags(root.PersistentFlags())
+	addVerbosity(root)
+	root.AddCommand(
+		status.NewCommand(shared),
+		rotate.NewCommand(shared),
+		migrate.NewCommand(shared),
+		version.NewCommand(shared),
+		completion.NewCommand(shared),
+	)
+	return root
+}
+
+// addVerbosity takes klog's -v and hides its other flags, which nobody needs here.
+func addVerbosity(root *cobra.Command) {
+	set := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(set)
+	root.PersistentFlags().AddGoFlag(set.Lookup("v"))
+	root.PersistentFlags().Lookup("v").Usage = "Verbosity of the client libraries' log"
+	// Since klog 2.140 -v shows nothing on stderr without these two.
+	for name, value := range map[string]string{"legacy_stderr_threshold_behavior": "false", "stderrthreshold": "INFO"} {
+		if f := set.Lookup(name); f != nil {
+			_ = f.Value.Set(value)
+		}
+	}
+}

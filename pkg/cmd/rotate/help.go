@@ -1,0 +1,43 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rotate
+
+import "k8s.io/kubectl/pkg/util/templates"
+
+func long() string {
+	return templates.LongDesc(`
+		Rotate the key that encrypts what is stored in etcd, and rewrite everything that is stored with an older one.
+
+		One step at a time, each proven before the next: a new key is made on a control-plane node and added as a read
+		key everywhere; every kube-apiserver proves that it has loaded it; the key is promoted to write key everywhere,
+		and proven again; baselines are recorded; every encrypted resource is migrated; and keys beyond --keep leave the
+		configuration once nothing can need them. No kube-apiserver is restarted. Everything stays readable throughout.
+
+		Files are changed by short-lived privileged Jobs, one on each control-plane node. Keys never leave the
+		control plane: they travel between nodes sealed, and this program relays what it can't open.
+
+		It can be stopped at any time. What is done is never undone by stopping: --resume goes on from what it finds, and
+		--abort takes the new key back as long as nothing can have been written with it.
+
+		Exit codes: 0 done, 1 error, 124 a kube-apiserver has not loaded its file in time (resume later), 130 interrupted.`)
+}
+
+func examples() string {
+	return templates.Examples(`
+		# What would be done
+		kubectl encryption rotate --dry-run
+
+		# Rotate, after a question
+		kubectl encryption rotate
+
+		# Rotate from a script, and convert to another provider on the way
+		kubectl encryption rotate --yes --provider secretbox
+
+		# Go on with a rotation that stopped, or take it back before its key is used
+		kubectl encryption rotate --resume
+		kubectl encryption rotate --abort
+
+		# An air-gapped cluster: the agent's image from a registry of its own
+		kubectl encryption rotate --agent-image registry.example/encryption-agent@sha256:0123…`)
+}

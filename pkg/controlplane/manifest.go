@@ -1,0 +1,135 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controlplane
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Manifest is what a kube-apiserver's mirror pod says about its encryption configuration.
+type Manifest struct {
+	// ConfigPath is the flag --encryption-provider-config, as the container sees the file; empty if it is not set.
+	ConfigPath string
+	// AutomaticReload is the flag --encryption-provider-config-automatic-reload.
+	AutomaticReload bool
+	// HostDir and File are where the file is on the node. Empty if the path is outside every mount.
+	HostDir, File string
+	// FileMount is true if the single file is mounted: a file that is replaced by rename would never be seen.
+	FileMount bool
+	// SecurePort is the port that kube-apiserver serves on.
+	SecurePort int
+	// CompactionInterval is how often kube-apiserver compacts etcd.
+	CompactionInterval time.Duration
+}
+
+// The defaults of kube-apiserver 1.26 to 1.37.
+const (
+	defaultSecurePort         = 6443
+	defaultCompactionInterval = 5 * time.Minute
+)
+
+// ReadManifest reads the flags and mounts of a kube-apiserver's pod. It refuses what it does not understand.
+func ReadManifest(pod *corev1.Pod) (Manifest, error) {
+	at := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == "kube-apiserver" })
+	if at < 0 {
+		return Manifest{}, fmt.Errorf("pod %s has no container kube-apiserver", pod.Name)
+	}
+	container := pod.Spec.Containers[at]
+	flags, err := readFlags(append(slices.Clone(container.Command), container.Args...))
+	if err != nil {
+		return Manifest{}, fmt.Errorf("pod %s: %w", pod.Name, err)
+	}
+	m := Manifest{
+		ConfigPath: flags["encryption-provider-config"],
+		SecurePort: defaultSecurePort, CompactionInterval: defaultCompactionInterval,
+	}
+	if m.AutomaticReload, err = boolean(flags, "encryption-provider-config-automatic-reload"); err != nil {
+		return Manifest{}, fmt.Errorf("pod %s: %w", pod.Name, err)
+	}
+	if s, ok := flags["secure-port"]; ok {
+		if m.SecurePort, err = strconv.Atoi(s); err != nil {
+			return Manifest{}, fmt.Errorf("pod %s: the flag --secure-port is not a number", pod.Name)
+		}
+	}
+	if s, ok := flags["etcd-compaction-interval"]; ok {
+		if m.CompactionInterval, err = time.ParseDuration(s); err != nil {
+			return Manifest{}, fmt.Errorf("pod %s: the flag --etcd-compaction-interval is not a duration", pod.Name)
+		}
+	}
+	m.locate(pod, container)
+	return m, nil
+}
+
+// readFlags reads "--name=value" and "--name"; the command itself comes first and is passed over.
+func readFlags(command []string) (map[string]string, error) {
+	flags := map[string]string{}
+	for i, word := range command {
+		name, value, hasValue := strings.Cut(strings.TrimLeft(word, "-"), "=")
+		if !strings.HasPrefix(word, "-") || !strings.HasPrefix(name, "encryption-") && !slices.Contains(
+			[]string{"secure-port", "etcd-compaction-interval"}, name) {
+			continue
+		}
+		if _, twice := flags[name]; twice {
+			return nil, fmt.Errorf("the flag --%s is given twice", name)
+		}
+		if !hasValue && i+1 < len(command) && !strings.HasPrefix(command[i+1], "-") {
+			value = command[i+1]
+		}
+		flags[name] = value
+	}
+	return flags, nil
+}
+
+func boolean(flags map[string]string, name string) (bool, error) {
+	value, given := flags[name]
+	if !given {
+		return false, nil
+	}
+	if value == "" {
+		return true, nil
+	}
+	b, err := strconv.ParseBool(value)
+	if err != nil {
+		return false, fmt.Errorf("the flag --%s is neither true nor false", name)
+	}
+	return b, nil
+}
+
+// locate follows the container's path through the longest mount that holds it to a hostPath volume.
+func (m *Manifest) locate(pod *corev1.Pod, c corev1.Container) {
+	if m.ConfigPath == "" {
+		return
+	}
+	var mount *corev1.VolumeMount
+	for i := range c.VolumeMounts {
+		vm := &c.VolumeMounts[i]
+		if within(m.ConfigPath, vm.MountPath) && (mount == nil || len(vm.MountPath) > len(mount.MountPath)) {
+			mount = vm
+		}
+	}
+	if mount == nil {
+		return
+	}
+	at := slices.IndexFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
+	if at < 0 || pod.Spec.Volumes[at].HostPath == nil {
+		return
+	}
+	host := path.Join(pod.Spec.Volumes[at].HostPath.Path, mount.SubPath)
+	inside := strings.TrimPrefix(path.Clean(m.ConfigPath), path.Clean(mount.MountPath))
+	m.FileMount = inside == ""
+	full := path.Join(host, inside)
+	m.HostDir, m.File = path.Dir(full), path.Base(full)
+}
+
+func within(file, dir string) bool {
+	file, dir = path.Clean(file), path.Clean(dir)
+	return file == dir || strings.HasPrefix(file, strings.TrimSuffix(dir, "/")+"/")
+}

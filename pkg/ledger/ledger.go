@@ -1,0 +1,177 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ledger keeps the record of rotations and migrations in one ConfigMap, for people and for status.
+//
+// It is a record and no more: what there is to do is derived from what is observed. It can be deleted; the next
+// rotation starts it anew, baselines are recorded again, and what is then not proven any more is called unknown.
+// It holds names and fingerprints of keys, never keys.
+package ledger
+
+import (
+	"slices"
+	"time"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+)
+
+// Version is the version of the format. A later one is not read and not overwritten.
+const Version = 1
+
+// keepRotations is how many rotations are kept; the ConfigMap stays far below its limit of 1 MiB.
+const keepRotations = 20
+
+// Ledger is the whole record.
+type Ledger struct {
+	Version int `json:"version"`
+	// HighestKey is the highest number that a key ever had, as far as this record goes back.
+	HighestKey uint64 `json:"highestKey"`
+	// Rotations, the oldest first.
+	Rotations []Rotation `json:"rotations"`
+}
+
+// Rotation is one rotation, or a migration on its own (To is then the key that was the write key already).
+type Rotation struct {
+	ID string `json:"id"`
+	// By is who ran it, as user@host.
+	By   string          `json:"by"`
+	From []encconfig.Key `json:"from"`
+	To   encconfig.Key   `json:"to"`
+	// Stage is the last stage that was begun.
+	Stage     string    `json:"stage"`
+	StartTime time.Time `json:"startTime"`
+	// StartDigest is the configuration that all nodes had when the rotation began.
+	StartDigest string `json:"startDigest,omitempty"`
+	// Config is the configuration that all kube-apiservers have proven, as of the last proof.
+	Config *encconfig.Description `json:"config,omitempty"`
+	// Migrations by resource: baselines and results for the write key To.
+	Migrations map[string]Migration `json:"migrations,omitempty"`
+	// CompletionTime is set when the rotation has reached its goal, or was aborted.
+	CompletionTime *time.Time `json:"completionTime,omitempty"`
+	Aborted        bool       `json:"aborted,omitempty"`
+	// Pruned are the keys that left the configuration at the end.
+	Pruned []encconfig.Key `json:"pruned,omitempty"`
+}
+
+// Migration is the state of one resource. Objects with a resourceVersion above Baseline were written with the write
+// key, since every kube-apiserver had proven it before Baseline was read.
+type Migration struct {
+	Baseline string `json:"baseline"`
+	// Complete: a whole pass has ended and no object failed.
+	Complete bool  `json:"complete"`
+	Objects  int64 `json:"objects"`
+	Migrated int64 `json:"migrated"`
+	// Unchanged objects are not newer than the baseline and proven current.
+	Unchanged int64 `json:"unchanged"`
+	Failed    int64 `json:"failed"`
+	// Skipped are the first objects that failed, as namespace/name, with the reason.
+	Skipped        []string   `json:"skipped,omitempty"`
+	CompletionTime *time.Time `json:"completionTime,omitempty"`
+}
+
+// Last is the newest rotation, nil if there is none.
+func (l *Ledger) Last() *Rotation {
+	if len(l.Rotations) == 0 {
+		return nil
+	}
+	return &l.Rotations[len(l.Rotations)-1]
+}
+
+// Open is the newest rotation if it has not ended, else nil.
+func (l *Ledger) Open() *Rotation {
+	if last := l.Last(); last != nil && last.CompletionTime == nil {
+		return last
+	}
+	return nil
+}
+
+// Trusted is the record of a key as the write key, if it can be relied on: the configuration is still the one of
+// the record's last proof, so nobody has changed it since by other means. Else nil.
+func (l *Ledger) Trusted(k encconfig.Key, digest string) *Rotation {
+	for i := len(l.Rotations) - 1; i >= 0; i-- {
+		r := &l.Rotations[i]
+		if r.Config == nil || r.Config.Digest != digest {
+			return nil
+		}
+		if r.To.Is(k) && !r.Aborted {
+			return r
+		}
+	}
+	return nil
+}
+
+// ByID finds a rotation, nil if it is not there.
+func (l *Ledger) ByID(id string) *Rotation {
+	for i := range l.Rotations {
+		if l.Rotations[i].ID == id {
+			return &l.Rotations[i]
+		}
+	}
+	return nil
+}
+
+// Begin adds a rotation and forgets the oldest where there are too many.
+func (l *Ledger) Begin(r Rotation) {
+	l.Rotations = append(l.Rotations, r)
+	if over := len(l.Rotations) - keepRotations; over > 0 {
+		l.Rotations = slices.Delete(l.Rotations, 0, over)
+	}
+}
+
+// Settled tells whether each of the resources has a baseline.
+func (r *Rotation) Settled(resources []string) bool {
+	return r != nil && !slices.ContainsFunc(resources, func(name string) bool { return r.Migrations[name].Baseline == "" })
+}
+
+// Migrated tells whether each of the resources has been migrated without a failure.
+func (r *Rotation) Migrated(resources []string) bool {
+	return r != nil && !slices.ContainsFunc(resources, func(name string) bool { return !r.Migrations[name].Complete })
+}
+
+// migratedAt is when the last of the resources was finished.
+func (r *Rotation) migratedAt() time.Time {
+	var last time.Time
+	for _, m := range r.Migrations {
+		if m.CompletionTime != nil && m.CompletionTime.After(last) {
+			last = *m.CompletionTime
+		}
+	}
+	return last
+}
+
+// Unneeded are the keys of a configuration that nothing stored needs any more: a migration of all resources to
+// another key has ended longer than age ago, and the key has not been a write key since. Age covers the revisions
+// that a migration supersedes until they are compacted. The record must be without a gap since then: each rotation
+// began with the configuration that the one before had left, and the configuration is that of the last.
+//
+// All times are the API server's.
+func (l *Ledger) Unneeded(d encconfig.Description, resources []string, now time.Time, age time.Duration) []encconfig.Key {
+	at := l.lastMigration(d.Digest, resources, now.Add(-age))
+	if at < 0 {
+		return nil
+	}
+	var unneeded []encconfig.Key
+	for _, k := range d.Keys() {
+		usedSince := slices.ContainsFunc(l.Rotations[at:], func(r Rotation) bool { return r.To.Is(k) })
+		if !usedSince && !d.Writes(k) {
+			unneeded = append(unneeded, k)
+		}
+	}
+	return unneeded
+}
+
+// lastMigration is the index of the newest rotation that migrated all resources before a time, -1 if there is none
+// or the record has a gap since.
+func (l *Ledger) lastMigration(digest string, resources []string, before time.Time) int {
+	for i := len(l.Rotations) - 1; i >= 0; i-- {
+		r := &l.Rotations[i]
+		if r.Config == nil || r.Config.Digest != digest {
+			return -1
+		}
+		if !r.Aborted && r.Migrated(resources) && r.migratedAt().Before(before) {
+			return i
+		}
+		digest = r.StartDigest
+	}
+	return -1
+}

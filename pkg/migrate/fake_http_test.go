@@ -1,0 +1,165 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migrate
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
+)
+
+var secrets = Resource{GVR: schema.GroupVersionResource{Version: "v1", Resource: "secrets"}, Kind: "Secret", Namespaced: true}
+
+// client returns client-go's metadata client, connected without a network: it works in a synctest bubble.
+func (a *fakeAPI) client(t testing.TB) *MetadataClient {
+	t.Helper()
+	client, err := metadata.NewForConfigAndClient(&rest.Config{Host: "http://fake", QPS: -1}, &http.Client{Transport: a})
+	require.NoError(t, err)
+	return NewMetadataClient(client)
+}
+
+// RoundTrip implements http.RoundTripper by calling the handler.
+func (a *fakeAPI) RoundTrip(r *http.Request) (res *http.Response, err error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if recovered := recover(); recovered != nil {
+			res, err = nil, errors.New("connection reset by peer")
+		}
+	}()
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, r)
+	res = w.Result()
+	res.Request = r
+	return res, nil
+}
+
+// serve returns the metadata client of a real connection to the server.
+func (a *fakeAPI) serve(t testing.TB) *MetadataClient {
+	t.Helper()
+	server := httptest.NewServer(a)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		server.Close()
+	})
+	config := &rest.Config{Host: server.URL, QPS: -1}
+	client, err := metadata.NewForConfigAndClient(config, &http.Client{Transport: transport})
+	require.NoError(t, err)
+	return NewMetadataClient(client)
+}
+
+// ServeHTTP implements http.Handler.
+func (a *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	req := a.note(r)
+	var fault *fakeFault
+	if a.before != nil {
+		fault = a.before(req)
+	}
+	if fault != nil && !fault.lost {
+		if fault.retryAfter != "" {
+			w.Header().Set("Retry-After", fault.retryAfter)
+		}
+		respond(w, nil, &fault.status)
+		return
+	}
+	obj, status := a.handle(r, req)
+	if fault != nil {
+		panic(http.ErrAbortHandler)
+	}
+	respond(w, obj, status)
+}
+
+func (a *fakeAPI) note(r *http.Request) fakeRequest {
+	req := fakeRequest{
+		number: len(a.requests) + 1, verb: strings.ToLower(r.Method),
+		patchType: types.PatchType(r.Header.Get("Content-Type")), token: r.URL.Query().Get("continue"),
+	}
+	if parts := strings.Split(r.URL.Path, "/"); len(parts) == 7 { // /api/v1/namespaces/NS/secrets/NAME
+		req.key = parts[4] + "/" + parts[6]
+	}
+	if !strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata") {
+		a.violations = append(a.violations, "asked for objects with data: "+r.URL.String())
+	}
+	a.requests = append(a.requests, req)
+	return req
+}
+
+func (a *fakeAPI) handle(r *http.Request, req fakeRequest) (any, *metav1.Status) {
+	if a.absent {
+		s := statusFor(http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource")
+		s.Details = &metav1.StatusDetails{}
+		return nil, &s
+	}
+	query := r.URL.Query()
+	if r.Method == http.MethodGet {
+		limit, _ := strconv.Atoi(query.Get("limit"))
+		page, status := a.list(limit, req.token)
+		if status != nil {
+			return nil, status
+		}
+		page.TypeMeta = metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadataList"}
+		return page, nil
+	}
+	obj, status := a.patch(req.key, req.patchType, a.decode(r, req))
+	if status != nil {
+		return nil, status
+	}
+	obj.TypeMeta = metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadata"}
+	return obj, nil
+}
+
+// decode reads a patch that may say nothing but who the object is.
+func (a *fakeAPI) decode(r *http.Request, req fakeRequest) noop {
+	var body noop
+	raw, _ := io.ReadAll(r.Body)
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&body); err != nil {
+		a.violations = append(a.violations, "patch changes something: "+string(raw))
+	}
+	apply := req.patchType == types.ApplyPatchType
+	if apply != (body.APIVersion == "v1" && body.Kind == "Secret" && body.Metadata.Name != "") {
+		a.violations = append(a.violations, "patch does not fit its type: "+string(raw))
+	}
+	if r.URL.Query().Get("fieldManager") != project.FieldManager || r.URL.Query().Get("force") == "true" {
+		a.violations = append(a.violations, "wrong options: "+r.URL.RawQuery)
+	}
+	return body
+}
+
+func respond(w http.ResponseWriter, obj any, status *metav1.Status) {
+	w.Header().Set("Content-Type", "application/json")
+	if status != nil {
+		w.WriteHeader(int(status.Code))
+		obj = status
+	}
+	_ = json.NewEncoder(w).Encode(obj)
+}
+
+// requireHarmless asserts that nothing was done that a migration must never do.
+func (a *fakeAPI) requireHarmless(t assert.TestingT) {
+	assert.Empty(t, a.violations)
+	assert.Zero(t, a.created, "objects created")
+	assert.Zero(t, a.dropped, "objects whose deletion was completed")
+}

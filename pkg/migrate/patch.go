@@ -1,0 +1,149 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migrate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
+)
+
+// noop is the body of a write that changes nothing. Apply carries all fields, a merge patch the preconditions alone.
+type noop struct {
+	APIVersion string   `json:"apiVersion,omitempty"`
+	Kind       string   `json:"kind,omitempty"`
+	Metadata   identity `json:"metadata"`
+}
+
+type identity struct {
+	Name            string    `json:"name,omitempty"`
+	Namespace       string    `json:"namespace,omitempty"`
+	UID             types.UID `json:"uid"`
+	ResourceVersion string    `json:"resourceVersion"`
+}
+
+// bodyOf is the no-op of the given kind for an object.
+func bodyOf(r Resource, o *metav1.PartialObjectMetadata, pt types.PatchType) ([]byte, error) {
+	body := noop{Metadata: identity{UID: o.UID, ResourceVersion: o.ResourceVersion}}
+	if pt == types.ApplyPatchType {
+		body.APIVersion, body.Kind = r.GVR.GroupVersion().String(), r.Kind
+		body.Metadata.Name, body.Metadata.Namespace = o.Name, o.Namespace
+	}
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", pt, err)
+	}
+	return raw, nil
+}
+
+// patchTypeFor is apply, but for an object that an apply would change.
+func patchTypeFor(o *metav1.PartialObjectMetadata) types.PatchType {
+	if len(o.ManagedFields) == 0 {
+		return types.MergePatchType
+	}
+	return types.ApplyPatchType
+}
+
+// migrate makes the server store one object again, if it is stale. The error ends the run.
+func (e *engine) migrate(ctx context.Context, o *metav1.PartialObjectMetadata) (outcome, error) {
+	if deletedByAnyWrite(o) {
+		return outcome{answer: answerFailed, failure: Failure{
+			Namespace: o.Namespace, Name: o.Name, Reason: ReasonBeingDeleted,
+			Message: "its deletion waits for nothing, and any write would complete it",
+		}}, nil
+	}
+	var got *metav1.PartialObjectMetadata
+	pt := patchTypeFor(o)
+	write := func(ctx context.Context) (err error) {
+		got, err = e.patch(ctx, o, pt)
+		return err
+	}
+	c, err := try(ctx, e.opts.ObjectTimeout, write, func(err error) course {
+		c := steer(err, e.resource, o.Name)
+		if c == courseOtherPatch && pt == types.ApplyPatchType {
+			pt = types.MergePatchType
+			return courseAgain
+		}
+		if c == courseOtherPatch {
+			return courseRetryFew
+		}
+		return c
+	})
+	return e.conclude(ctx, o, got, c, err)
+}
+
+// conclude makes an outcome of how the attempts ended.
+func (e *engine) conclude(
+	ctx context.Context, o, got *metav1.PartialObjectMetadata, c course, err error,
+) (outcome, error) {
+	switch c {
+	case courseDone:
+		return receipt(o, got), nil
+	case courseGone:
+		return outcome{answer: answerGone}, nil
+	case courseConflict:
+		return outcome{answer: answerConflict}, nil
+	case courseStop:
+		if ctx.Err() != nil {
+			return outcome{}, ctx.Err()
+		}
+		return outcome{}, fmt.Errorf("migrate %s: %w", e.resource, ErrNoSpace)
+	case courseRetry:
+		if e.unavailable(ctx) {
+			return outcome{}, fmt.Errorf("migrate %s: %w: %w", e.resource, ErrUnavailable, err)
+		}
+	}
+	return outcome{answer: answerFailed, failure: failureOf(o, err)}, nil
+}
+
+func (e *engine) patch(
+	ctx context.Context, o *metav1.PartialObjectMetadata, pt types.PatchType,
+) (*metav1.PartialObjectMetadata, error) {
+	body, err := bodyOf(e.resource, o, pt)
+	if err != nil {
+		return nil, err
+	}
+	opts := metav1.PatchOptions{FieldManager: project.FieldManager}
+	if pt == types.ApplyPatchType {
+		opts.Force = new(bool)
+	}
+	return e.client.Patch(ctx, e.resource, o.Namespace, o.Name, pt, body, opts)
+}
+
+// receipt reads the answer to a write that went through.
+func receipt(listed, got *metav1.PartialObjectMetadata) outcome {
+	out := outcome{answer: answerMigrated}
+	if got.ResourceVersion == listed.ResourceVersion {
+		out.answer = answerUnchanged
+	}
+	before, after := listed.ObjectMeta, got.ObjectMeta
+	before.ResourceVersion, after.ResourceVersion = "", ""
+	out.altered = !equality.Semantic.DeepEqual(before, after)
+	return out
+}
+
+// deletedByAnyWrite is the server's own rule for completing a deletion on an update: apiserver@v0.37.2
+// pkg/registry/generic/registry/store.go, ShouldDeleteDuringUpdate.
+func deletedByAnyWrite(o *metav1.PartialObjectMetadata) bool {
+	grace := o.DeletionGracePeriodSeconds
+	return o.DeletionTimestamp != nil && len(o.Finalizers) == 0 && (grace == nil || *grace == 0)
+}
+
+// probeTimeout is how long a server may take to show that it is there.
+const probeTimeout = 10 * time.Second
+
+// unavailable finds out whether an object that got no answer is to blame, or the server.
+func (e *engine) unavailable(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	_, err := e.client.List(ctx, e.resource, metav1.ListOptions{Limit: 1})
+	return err != nil && steerList(err) == courseRetry
+}

@@ -1,0 +1,85 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rotate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+)
+
+// await waits until every instance has proven the configuration of its own node. It never takes time passed for a
+// proof; when its own time is over it ends in "not yet", from which a run is resumed.
+func (r *Run) await(ctx context.Context) (string, error) {
+	deadline := time.Now().Add(r.ConvergeTimeout)
+	total := len(r.view.ControlPlane.Instances)
+	for {
+		lagging := r.lagging(ctx)
+		r.Emit(event.StepProgress{
+			Stage: stageAwait, Done: total - len(lagging), Total: total, Unit: "kube-apiservers", Detail: strings.Join(lagging, "; "),
+		})
+		if len(lagging) == 0 {
+			return "", r.converged(ctx)
+		}
+		if time.Now().After(deadline) {
+			return "", &hint.Error{
+				Err:  fmt.Errorf("not every kube-apiserver has loaded its file within %s: %s", r.ConvergeTimeout, strings.Join(lagging, "; ")),
+				Exit: hint.ExitTimeout,
+			}
+		}
+		if err := r.sleep(ctx, pollInterval); err != nil {
+			return "", err
+		}
+	}
+}
+
+// lagging says which instances have not proven their file yet, and why.
+func (r *Run) lagging(ctx context.Context) []string {
+	evidence, failed := r.observer.Instances(ctx, r.view.ControlPlane)
+	var list []string
+	for _, in := range r.view.ControlPlane.Instances {
+		file := r.files[in.Node]
+		e, ok := evidence[in.Node]
+		switch verdict := e.Proves(file.Digest, file.ModTime); {
+		case !ok:
+			list = append(list, fmt.Sprintf("%s: %v", in.Node, failed[in.Node]))
+		case !verdict.Loaded && e.FailedSince(file.ModTime):
+			list = append(list, in.Node+": its last reload failed, see the log of its kube-apiserver")
+		case !verdict.Loaded:
+			list = append(list, in.Node+": "+verdict.Reason)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// converged puts the proven configuration on record, if all nodes have the same.
+func (r *Run) converged(ctx context.Context) error {
+	first := r.files[r.view.ControlPlane.Instances[0].Node]
+	for _, f := range r.files {
+		if f.Digest != first.Digest {
+			return nil
+		}
+	}
+	return r.note(ctx, func(rec *ledger.Rotation) { rec.Config = first.Config })
+}
+
+// note changes the run's record.
+func (r *Run) note(ctx context.Context, change func(*ledger.Rotation)) error {
+	change(&r.record)
+	return r.ledger().Update(ctx, func(l *ledger.Ledger) {
+		rec := l.ByID(r.record.ID)
+		if rec == nil { // the ledger was deleted meanwhile
+			l.Begin(r.record)
+			return
+		}
+		change(rec)
+	})
+}

@@ -1,0 +1,135 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rotate
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/keys"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
+)
+
+// setGoal finds out from the files which key the run is about, and opens its record. done is true if there is
+// nothing to do.
+func (r *Run) setGoal(ctx context.Context) (done bool, err error) {
+	o, err := r.observed(ctx)
+	if err != nil {
+		return false, err
+	}
+	book, _, err := r.ledger().Load(ctx)
+	if err != nil {
+		return false, err
+	}
+	r.goal = plan.Goal{Keep: r.Keep, Abort: r.Mode == Abort}
+	if r.Mode == Begin {
+		return false, r.begin(ctx, o, book)
+	}
+	return r.goOn(ctx, o, book)
+}
+
+// begin opens a rotation to a new key, unless one is under way.
+func (r *Run) begin(ctx context.Context, o plan.Observed, book *ledger.Ledger) error {
+	underWay := func(format string, args ...any) error {
+		return hint.New(fmt.Errorf(format, args...), "go on with:  "+project.Command+" rotate --resume",
+			"or, while nothing is written with the new key, take it back with:  "+project.Command+" rotate --abort")
+	}
+	if k, pending := plan.Pending(o.Nodes); pending {
+		return underWay("a rotation to key %s is under way: it is configured and not the write key yet", k)
+	}
+	if open := book.Open(); open != nil && open.Stage != stageMigrateOnly {
+		return underWay("the rotation to key %s that began %s has not ended", open.To, open.StartTime.UTC().Format("2006-01-02 15:04 MST"))
+	}
+	// A plan that is refused anyway shall be refused before a record is opened.
+	provider := r.Provider
+	if agreed := o.Agreed(); provider == "" && agreed != nil && len(agreed.WriteKeys()) > 0 {
+		provider = agreed.WriteKeys()[0].Provider
+	}
+	if provider == "" || !provider.Local() {
+		provider = encconfig.AESGCM
+	}
+	highest := []uint64{book.HighestKey}
+	for _, f := range r.files {
+		highest = append(highest, f.HighestKey)
+	}
+	r.goal.Target = plan.NewKey(provider, o.Nodes, highest...)
+	if _, err := plan.Preview(o, r.goal); err != nil {
+		return err
+	}
+	return r.open(ctx, o)
+}
+
+// goOn finds the rotation that resume or abort is about.
+func (r *Run) goOn(ctx context.Context, o plan.Observed, book *ledger.Ledger) (done bool, err error) {
+	open := book.Open()
+	if open != nil && open.Stage == stageMigrateOnly {
+		open = nil
+	}
+	k, pending := plan.Pending(o.Nodes)
+	switch {
+	case pending:
+		r.goal.Target = k
+	case open != nil:
+		r.goal.Target = encconfig.Key{Provider: open.To.Provider, Name: open.To.Name}
+	case o.Agreed() == nil || len(o.Agreed().WriteKeys()) != 1 || book.Trusted(o.Agreed().WriteKeys()[0], o.Agreed().Digest) != nil || r.goal.Abort:
+		if o.Agreed() == nil {
+			_, err := plan.Next(o, r.goal)
+			return false, err
+		}
+		r.Emit(event.Notice{Text: "no rotation is under way: there is nothing to " + string(r.Mode)})
+		return true, nil
+	default: // The record is lost: the write key is there, whether everything follows it is not known.
+		r.goal.Target = o.Agreed().WriteKeys()[0]
+		r.Emit(event.Notice{Text: fmt.Sprintf("there is no record of the rotation to key %s: everything is migrated to it once more", r.goal.Target)})
+	}
+	if open != nil && open.To.Is(r.goal.Target) {
+		return r.reopen(ctx, o, *open)
+	}
+	return false, r.open(ctx, o)
+}
+
+// reopen goes on with a record. One whose key never came to be, on any node, has nothing to go on with.
+func (r *Run) reopen(ctx context.Context, o plan.Observed, open ledger.Rotation) (done bool, err error) {
+	r.record = open
+	for _, n := range o.Nodes {
+		if n.Config == nil || hasKey(*n.Config, r.goal.Target) {
+			return false, nil
+		}
+	}
+	if r.Mode == Resume {
+		r.Emit(event.Notice{Text: fmt.Sprintf("key %s was not on any node yet: it is made now", r.goal.Target)})
+	}
+	return false, nil
+}
+
+func hasKey(d encconfig.Description, k encconfig.Key) bool {
+	for _, have := range d.Keys() {
+		if have.Is(k) {
+			return true
+		}
+	}
+	return false
+}
+
+// open writes a new record.
+func (r *Run) open(ctx context.Context, o plan.Observed) error {
+	now, err := r.cluster.Now(ctx)
+	if err != nil {
+		return err
+	}
+	r.record = ledger.Rotation{ID: r.id, By: r.By, To: r.goal.Target, Stage: "plan", StartTime: now}
+	if agreed := o.Agreed(); agreed != nil {
+		r.record.From, r.record.StartDigest = agreed.WriteKeys(), agreed.Digest
+	}
+	record := r.record
+	return r.ledger().Update(ctx, func(l *ledger.Ledger) {
+		l.HighestKey = max(l.HighestKey, keys.Number(record.To.Name))
+		l.Begin(record)
+	})
+}

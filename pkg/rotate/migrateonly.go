@@ -1,0 +1,132 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
+)
+
+// migrateOnly rewrites the named resources under the write keys as they are. It changes no file: nodes that differ,
+// or a rotation that has not reached its write key, are for rotate --resume.
+func (r *Run) migrateOnly(ctx context.Context) error {
+	o, err := r.observed(ctx)
+	if err != nil {
+		return err
+	}
+	agreed := o.Agreed()
+	if agreed == nil {
+		_, err := plan.Next(o, r.goal)
+		if err == nil {
+			err = errors.New("the control-plane nodes do not have the same configuration")
+		}
+		return hint.New(err, "go on with:    "+project.Command+" rotate --resume")
+	}
+	if agreed.Uses(encconfig.KMS) {
+		return errors.New("the configuration uses a KMS provider, which is not supported yet")
+	}
+	selected, err := kube.Select(r.served, r.Resources)
+	if err != nil {
+		return err
+	}
+	if err := r.step(ctx, 1, string(plan.Await), fmt.Sprintf("wait until %s loaded the file of its node", r.everyInstance()), r.await); err != nil {
+		return err
+	}
+	for i, res := range selected {
+		rule := agreed.RuleFor(res.Name())
+		if rule == nil || !rule.Encrypts() {
+			return hint.Errorf("its objects are stored as they are, in plaintext",
+				"resource %q is not encrypted by the configuration: there is nothing to migrate it to", res.Name())
+		}
+		text := fmt.Sprintf("migrate %s to key %s", res.Name(), rule.WriteKey())
+		err := r.step(ctx, 2+i, string(plan.Migrate), text, func(ctx context.Context) (string, error) {
+			return r.migrateTo(ctx, rule.WriteKey(), *agreed, res)
+		})
+		if err != nil && !errors.Is(err, ErrFailedObjects) {
+			return err
+		}
+	}
+	_, err = r.verdict()
+	return err
+}
+
+// step is do for a run without a plan.
+func (r *Run) step(ctx context.Context, number int, stage, text string, do func(context.Context) (string, error)) error {
+	started := time.Now()
+	total := 1 + len(r.Resources)
+	r.Emit(event.StepStarted{Number: number, Total: total, Stage: stage, Text: text})
+	result, err := do(ctx)
+	if err != nil {
+		return err
+	}
+	r.Emit(event.StepDone{Number: number, Total: total, Stage: stage, Text: text + result, Elapsed: time.Since(started)})
+	return nil
+}
+
+// migrateTo migrates one resource, by the baseline on record or, where there is none to rely on, by a new one.
+func (r *Run) migrateTo(ctx context.Context, k encconfig.Key, agreed encconfig.Description, res kube.Resource) (string, error) {
+	if err := r.adopt(ctx, k, agreed); err != nil {
+		return "", err
+	}
+	if r.record.Migrations[res.Name()].Baseline == "" {
+		if err := r.sleep(ctx, settleTime); err != nil {
+			return "", err
+		}
+		if err := r.recordBaselines(ctx, []kube.Resource{res}); err != nil {
+			return "", err
+		}
+	}
+	if err := r.migrateOne(ctx, res); err != nil {
+		return "", err
+	}
+	last := r.reports[len(r.reports)-1]
+	if last.Failed > 0 {
+		return "", fmt.Errorf("%d %w", last.Failed, ErrFailedObjects)
+	}
+	return fmt.Sprintf(": %d of %d migrated, the others are current", last.Migrated, last.Listed), nil
+}
+
+// adopt makes the record of the write key the run's own, or begins one.
+func (r *Run) adopt(ctx context.Context, k encconfig.Key, agreed encconfig.Description) error {
+	book, _, err := r.ledger().Load(ctx)
+	if err != nil {
+		return err
+	}
+	if rec := book.Trusted(k, agreed.Digest); rec != nil {
+		r.record = *rec
+		return nil
+	}
+	now, err := r.cluster.Now(ctx)
+	if err != nil {
+		return err
+	}
+	r.record = ledger.Rotation{
+		ID: fmt.Sprintf("%s-%s", r.id, k.Name), By: r.By, From: agreed.WriteKeys(), To: k, Stage: stageMigrateOnly,
+		StartTime: now, StartDigest: agreed.Digest, Config: &agreed, CompletionTime: &now,
+	}
+	record := r.record
+	return r.ledger().Update(ctx, func(l *ledger.Ledger) { l.Begin(record) })
+}
+
+// Reports are what the migrations of the run did.
+func (r *Run) Reports() []migrate.Report { return r.reports }
+
+// Digest is the configuration that the run has seen everywhere, empty if it has not come so far.
+func (r *Run) Digest() string {
+	for _, f := range r.files {
+		return f.Digest
+	}
+	return ""
+}

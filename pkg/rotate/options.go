@@ -1,0 +1,89 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rotate carries out plans: it asks package plan for the next step, does it, verifies it, and asks again.
+//
+// One run holds the lock from its first change to its end. What it knows of the files on the nodes it has from
+// agents, and a file is only replaced in the same conversation in which it was looked at. A run may die anywhere:
+// the next one derives from what it sees where to go on.
+package rotate
+
+import (
+	"context"
+	"time"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+)
+
+// Mode is what a run is for.
+type Mode string
+
+// The modes.
+const (
+	// Begin makes a new key.
+	Begin Mode = "rotate"
+	// Resume goes on with a rotation that stopped.
+	Resume Mode = "resume"
+	// Abort takes a new key back that was never used.
+	Abort Mode = "abort"
+	// MigrateOnly rewrites what is stale under the write key as it is.
+	MigrateOnly Mode = "migrate"
+)
+
+// Options are all that a run needs.
+type Options struct {
+	Mode Mode
+	// Provider of the new key; empty for that of the write key.
+	Provider encconfig.Provider
+	// Keep is how many keys the configuration keeps.
+	Keep int
+	// Resources to migrate, for MigrateOnly.
+	Resources []string
+
+	// Image of the agent.
+	Image string
+	// JobTimeout is how long an agent may take to start.
+	JobTimeout time.Duration
+	// ConvergeTimeout is how long kube-apiservers may take to load a file.
+	ConvergeTimeout time.Duration
+	// Concurrency and MaxRate of migrations.
+	Concurrency int
+	MaxRate     float64
+
+	// By is who runs it, as user@host.
+	By string
+	// Emit takes events.
+	Emit event.Sink
+}
+
+// The timing of a run.
+const (
+	// DefaultConvergeTimeout is five polls of a kube-apiserver, which looks at its file every minute
+	// (k8s.io/apiserver@v0.37.2 pkg/server/options/encryptionconfig/controller/controller.go).
+	DefaultConvergeTimeout = 5 * time.Minute
+	// DefaultJobTimeout leaves room for pulling the agent's image.
+	DefaultJobTimeout = 2 * time.Minute
+	// settleTime lets writes end that were encrypted with the old key just before the new one was loaded. One that
+	// takes longer is not lost: the old key stays readable, and the next rotation migrates it.
+	settleTime = 5 * time.Second
+	// pollInterval is how often instances are asked what they have loaded.
+	pollInterval = 2 * time.Second
+)
+
+// Run is one command at work.
+type Run struct {
+	Options
+	id       string
+	cluster  *kube.Cluster
+	observer *observe.Observer
+	runner   *nodejob.Runner
+	migrator migrate.Client
+	sleep    func(context.Context, time.Duration) error
+
+	state
+}

@@ -1,0 +1,179 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
+)
+
+// inspect looks at the files of all nodes.
+func (r *Run) inspect(ctx context.Context) error {
+	return r.withAgents(ctx, func(*nodejob.Agents) error { return nil })
+}
+
+// withAgents runs an agent on every node, looks at every file, and does something in the same conversations. No
+// agent does anything before all of them have answered.
+func (r *Run) withAgents(ctx context.Context, do func(*nodejob.Agents) error) (err error) {
+	var specs []nodejob.Spec
+	for _, in := range r.view.ControlPlane.Instances {
+		specs = append(specs, nodejob.Spec{
+			Node: in.Node, Run: r.id, Image: r.Image,
+			ConfigDir: in.Manifest.HostDir, ConfigFile: in.Manifest.File, Owner: r.lock.Owner(),
+		})
+	}
+	agents, err := r.runner.Start(ctx, specs)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, agents.Close(ctx)) }()
+	if r.files, err = inspectAll(ctx, agents); err != nil {
+		return err
+	}
+	return do(agents)
+}
+
+func inspectAll(ctx context.Context, agents *nodejob.Agents) (map[string]agentapi.State, error) {
+	return askAll(ctx, agents, names(agents), func(string) agentapi.Request { return agentapi.Request{Op: agentapi.Inspect} })
+}
+
+func names(agents *nodejob.Agents) []string {
+	var list []string
+	for node := range agents.Sessions {
+		list = append(list, node)
+	}
+	return list
+}
+
+// askAll asks several agents at the same time and waits for all answers, also where one fails: whatever was begun on
+// a node is then over.
+func askAll(ctx context.Context, agents *nodejob.Agents, nodes []string, request func(node string) agentapi.Request) (map[string]agentapi.State, error) {
+	states := map[string]agentapi.State{}
+	var mu sync.Mutex
+	var g errgroup.Group
+	for _, node := range nodes {
+		session, ok := agents.Sessions[node]
+		if !ok {
+			return nil, fmt.Errorf("no agent runs on node %s", node)
+		}
+		g.Go(func() error {
+			answer, err := session.Ask(ctx, request(node))
+			if err != nil {
+				return err
+			}
+			if answer.State == nil {
+				return fmt.Errorf("node %s: the agent's answer tells nothing of the node", node)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			states[node] = *answer.State
+			return nil
+		})
+	}
+	err := g.Wait()
+	return states, err
+}
+
+// push puts a new configuration onto nodes. What the plan decided is decided again on what the agents see now; if
+// that has changed, nothing is done, and the plan is asked again.
+func (r *Run) push(ctx context.Context, step plan.Step) error {
+	return r.withAgents(ctx, func(agents *nodejob.Agents) error {
+		o, err := r.observed(ctx)
+		if err != nil {
+			return err
+		}
+		again, err := plan.Next(o, r.goal)
+		if err != nil {
+			return err
+		}
+		if !reflect.DeepEqual(again, step) {
+			r.Emit(event.Notice{Text: "the nodes have changed meanwhile: planning again"})
+			return nil
+		}
+		proposed, err := r.propose(ctx, agents, step)
+		if err != nil {
+			return err
+		}
+		if err := r.note(ctx, func(rec *ledger.Rotation) { rec.To = newest(rec.To, proposed.Config) }); err != nil {
+			return err
+		}
+		return r.install(ctx, agents, step, proposed)
+	})
+}
+
+// newest is the key with the fingerprint that it has in a configuration.
+func newest(k encconfig.Key, d encconfig.Description) encconfig.Key {
+	for _, have := range d.Keys() {
+		if have.Is(k) {
+			return have
+		}
+	}
+	return k
+}
+
+// propose has the source's agent make the new configuration, and checks that it says what the plan says.
+func (r *Run) propose(ctx context.Context, agents *nodejob.Agents, step plan.Step) (*agentapi.Proposed, error) {
+	proposal := &agentapi.Proposal{From: r.files[step.Source].Digest, Change: step.Change, Recipients: map[string][]byte{}}
+	for _, node := range step.Targets {
+		proposal.Recipients[node] = r.files[node].PublicKey
+	}
+	answer, err := agents.Sessions[step.Source].Ask(ctx, agentapi.Request{Op: agentapi.Propose, Propose: proposal})
+	if err != nil {
+		return nil, err
+	}
+	if answer.Proposed == nil {
+		return nil, fmt.Errorf("node %s: the agent proposes nothing", step.Source)
+	}
+	if !answer.Proposed.Config.SameContent(withFingerprints(step.Result, answer.Proposed.Config)) {
+		return nil, fmt.Errorf("node %s: the agent's configuration is not the planned one; nothing was written", step.Source)
+	}
+	return answer.Proposed, nil
+}
+
+// withFingerprints gives the plan's result the fingerprint of the key that was made meanwhile. All others must agree.
+func withFingerprints(want, have encconfig.Description) encconfig.Description {
+	for i := range want.Rules {
+		for j, k := range want.Rules[i].Keys {
+			if k.Fingerprint == "" && k.Provider.Local() {
+				want.Rules[i].Keys[j] = newest(k, have)
+			}
+		}
+	}
+	return want
+}
+
+// install hands the sealed configuration to every target and checks what they then have.
+func (r *Run) install(ctx context.Context, agents *nodejob.Agents, step plan.Step, proposed *agentapi.Proposed) error {
+	r.pushed = true
+	before := r.files
+	states, err := askAll(ctx, agents, step.Targets, func(node string) agentapi.Request {
+		return agentapi.Request{Op: agentapi.Install, Install: &agentapi.Installation{
+			From: before[node].Digest, To: proposed.Config.Digest, Sealed: proposed.Sealed[node],
+		}}
+	})
+	for node, s := range states {
+		r.files[node] = s
+	}
+	if err != nil {
+		return err
+	}
+	for node, s := range states {
+		if s.Digest != proposed.Config.Digest {
+			return fmt.Errorf("node %s has another configuration than it was given", node)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,282 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rotate
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/lock"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
+)
+
+// state is what a run knows at a moment. All of it can be found out again.
+type state struct {
+	view *observe.View
+	lock *lock.Lock
+	// served is what the API server serves; aggregated the groups among it that are stored elsewhere.
+	served     []kube.Resource
+	aggregated map[string]bool
+	// files are what the agents saw last, by node.
+	files map[string]agentapi.State
+	goal  plan.Goal
+	// record is the rotation's entry in the ledger, as last written.
+	record ledger.Rotation
+	// reports of migrations, by resource.
+	reports []migrate.Report
+	// number counts the steps.
+	number int
+	// pushed: a file may have been changed by this run.
+	pushed bool
+}
+
+// New prepares a run. It sends no request.
+func New(c *kube.Cluster, o Options) (*Run, error) {
+	id := make([]byte, 4)
+	if _, err := rand.Read(id); err != nil {
+		return nil, fmt.Errorf("draw the run's name: %w", err)
+	}
+	return &Run{
+		Options: o, id: hex.EncodeToString(id), cluster: c, observer: observe.New(c),
+		runner:   &nodejob.Runner{Config: c.Config, Client: c.Typed, StartTimeout: o.JobTimeout},
+		migrator: migrate.NewMetadataClient(c.Metadata), sleep: sleep,
+	}, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// ID is the run's name: in labels, in the ledger, in the lock.
+func (r *Run) ID() string { return r.id }
+
+// Preflight checks that the run can be made, without changing anything: permissions, then the control plane.
+func (r *Run) Preflight(ctx context.Context) error {
+	if err := r.cluster.CheckAccess(ctx, r.permissions()); err != nil {
+		return err
+	}
+	view, err := r.observer.Look(ctx)
+	if err != nil {
+		return err
+	}
+	r.view = view
+	if err := view.Usable(); err != nil {
+		return err
+	}
+	return r.checkResources()
+}
+
+// Do carries the run out. The caller has called Preflight and has the operator's consent.
+func (r *Run) Do(ctx context.Context) (err error) {
+	defer r.observer.Reacher.Close()
+	waiting := func(text string) { r.Emit(event.Notice{Text: text}) }
+	ctx, r.lock, err = lock.Acquire(ctx, r.cluster.Typed.CoordinationV1(), r.holder(), waiting)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.lock.Release(ctx)) }()
+	if swept, err := r.runner.Sweep(ctx, r.id); err != nil {
+		return err
+	} else if swept > 0 {
+		r.Emit(event.Notice{Text: fmt.Sprintf("%d Job(s) of an earlier run removed", swept)})
+	}
+	// Whoever held the lock before may have changed what Preflight saw.
+	if err := r.Preflight(ctx); err != nil {
+		return err
+	}
+	if err := r.inspect(ctx); err != nil {
+		return r.explain(ctx, "inspect", err)
+	}
+	if err := r.checkConfigs(ctx); err != nil {
+		return r.explain(ctx, "inspect", err)
+	}
+	if r.Mode == MigrateOnly {
+		return r.explain(ctx, "migrate", r.migrateOnly(ctx))
+	}
+	if done, err := r.setGoal(ctx); err != nil || done {
+		return r.explain(ctx, "plan", err)
+	}
+	return r.follow(ctx)
+}
+
+func (r *Run) holder() string { return fmt.Sprintf("%s (%s, run %s)", r.By, r.Mode, r.id) }
+
+// checkConfigs asks, for each configuration that the nodes have, whether what it encrypts may be migrated.
+func (r *Run) checkConfigs(ctx context.Context) error {
+	seen := map[string]bool{}
+	for _, f := range r.files {
+		if f.Config == nil || seen[f.Digest] {
+			continue
+		}
+		seen[f.Digest] = true
+		if err := r.checkMigration(ctx, *f.Config); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow asks for the next step and does it, until there is none.
+func (r *Run) follow(ctx context.Context) error {
+	for {
+		o, err := r.observed(ctx)
+		if err != nil {
+			return r.explain(ctx, r.record.Stage, err)
+		}
+		step, err := plan.Next(o, r.goal)
+		if err != nil {
+			return r.explain(ctx, r.record.Stage, err)
+		}
+		if step.Kind == plan.Done {
+			return nil
+		}
+		if err := r.do(ctx, o, step); err != nil {
+			return r.explain(ctx, r.stage(step), err)
+		}
+	}
+}
+
+// do carries out one step and tells of it.
+func (r *Run) do(ctx context.Context, o plan.Observed, step plan.Step) error {
+	started := time.Now()
+	r.number++
+	number, total, stage := r.number, r.total(o), r.stage(step)
+	text := r.text(step)
+	r.Emit(event.StepStarted{Number: number, Total: total, Stage: stage, Text: text})
+	if err := r.note(ctx, func(rec *ledger.Rotation) { rec.Stage = stage }); err != nil {
+		return err
+	}
+	result, err := r.carryOut(ctx, step)
+	if err != nil {
+		return err
+	}
+	r.Emit(event.StepDone{Number: number, Total: total, Stage: stage, Text: text + result, Elapsed: time.Since(started)})
+	return nil
+}
+
+func (r *Run) carryOut(ctx context.Context, step plan.Step) (result string, err error) {
+	switch step.Kind {
+	case plan.Await:
+		return r.await(ctx)
+	case plan.Push:
+		return "", r.push(ctx, step)
+	case plan.Settle:
+		return "", r.settle(ctx)
+	case plan.Migrate:
+		return r.migrate(ctx)
+	case plan.Close:
+		return "", r.close(ctx)
+	default:
+		return "", fmt.Errorf("unknown step %q", step.Kind)
+	}
+}
+
+// total is how many steps there are, done ones included.
+func (r *Run) total(o plan.Observed) int {
+	ahead, err := plan.Preview(o, r.goal)
+	if err != nil {
+		return r.number
+	}
+	return r.number - 1 + len(ahead) - 1
+}
+
+// observed puts together what the plan looks at.
+func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
+	evidence, failed := r.observer.Instances(ctx, r.view.ControlPlane)
+	r.view.Evidence, r.view.Errors = evidence, failed
+	o := plan.Observed{}
+	for _, in := range r.view.ControlPlane.Instances {
+		file := r.files[in.Node]
+		n := plan.Node{Name: in.Node, Config: file.Config, History: configs(file.History)}
+		if file.Problem != nil {
+			n.Problem = file.Problem.Message
+		}
+		if e, ok := evidence[in.Node]; ok && e.Proves(file.Digest, file.ModTime).Loaded {
+			n.Loaded = file.Digest
+		}
+		o.Nodes = append(o.Nodes, n)
+	}
+	agreed := o.Agreed()
+	if agreed == nil {
+		return o, nil
+	}
+	now, err := r.cluster.Now(ctx)
+	if err != nil {
+		return o, err
+	}
+	book, _, err := r.ledger().Load(ctx)
+	if err != nil {
+		return o, err
+	}
+	r.progress(&o, book, *agreed, now)
+	return o, nil
+}
+
+// progress fills in what is on record about the goal's key.
+func (r *Run) progress(o *plan.Observed, book *ledger.Ledger, agreed encconfig.Description, now time.Time) {
+	names := resourceNames(r.encrypted(agreed))
+	o.Unneeded = book.Unneeded(agreed, names, now, compactions*r.view.CompactionInterval())
+	if rec := book.ByID(r.record.ID); rec != nil {
+		o.Progress.Closed = rec.CompletionTime != nil
+	}
+	if rec := book.Trusted(r.goal.Target, agreed.Digest); rec != nil && rec.ID == r.record.ID {
+		o.Progress.Settled, o.Progress.Migrated = rec.Settled(names), rec.Migrated(names)
+	}
+}
+
+// compactions is how many intervals of compaction a superseded revision is waited for.
+const compactions = 2
+
+func configs(revisions []agentapi.Revision) []encconfig.Description {
+	list := make([]encconfig.Description, len(revisions))
+	for i, r := range revisions {
+		list[i] = r.Config
+	}
+	return list
+}
+
+func (r *Run) ledger() ledger.Store { return ledger.Store{Client: r.cluster.Typed.CoreV1()} }
+
+// explain adds to an error where the run stands, whether it is safe to stop there, and how to go on.
+func (r *Run) explain(ctx context.Context, stage string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var refusal *plan.Refusal
+	if errors.As(err, &refusal) && refusal.Hint != "" {
+		err = hint.New(err, refusal.Hint)
+	}
+	safe, hints := r.standing()
+	if r.Mode == MigrateOnly {
+		hints = nil
+	}
+	wrapped := hint.AtStage(err, stage, safe, hints...)
+	var e *hint.Error
+	if errors.As(wrapped, &e) && ctx.Err() != nil {
+		if errors.Is(context.Cause(ctx), lock.ErrLost) {
+			e.Err = fmt.Errorf("%w (%v)", lock.ErrLost, e.Err)
+		} else {
+			e.Err, e.Exit = errors.New("interrupted"), hint.ExitInterrupted
+		}
+	}
+	return wrapped
+}

@@ -1,0 +1,102 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func TestParseStat(t *testing.T) {
+	t.Parallel()
+	const after = " S 1 10 10 0 -1 4194560 100 0 0 0 1 2 0 0 20 0 9 0 248375 1000"
+	for name, row := range map[string]struct {
+		line    string
+		state   string
+		started uint64
+		fails   string
+	}{
+		"a plain name => state and start":                   {line: "10 (etcd)" + after, state: "S", started: 248375},
+		"a name with spaces and parentheses => still found": {line: "10 (a) S (b c)" + after, state: "S", started: 248375},
+		"a line that is cut => an error":                    {line: "10 (etcd) S 1", fails: "too short"},
+		"a start that is no number => an error":             {line: "10 (etcd)" + strings.Replace(after, "248375", "x", 1), fails: "invalid syntax"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			state, started, err := parseStat(row.line)
+			if row.fails != "" {
+				require.ErrorContains(t, err, row.fails)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, row.state, state)
+			assert.Equal(t, row.started, started)
+		})
+	}
+}
+
+func TestIdentity_isOfOneProcessOnly(t *testing.T) {
+	t.Parallel()
+	self, err := Identify(os.Getpid())
+	require.NoError(t, err)
+	assert.True(t, self.Alive())
+
+	other := self
+	other.Started++
+	assert.False(t, other.Alive(), "the same id, started at another time")
+	assert.ErrorIs(t, other.Signal(unix.SIGKILL), ErrGone)
+
+	other = self
+	other.BootID = "another boot"
+	assert.False(t, other.Alive(), "the same id and time, in another boot")
+	assert.False(t, Identity{}.Alive(), "nobody")
+}
+
+func TestStartAndStop(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		script string
+		grace  time.Duration
+		left   string
+	}{
+		"a process that listens => it ends by itself": {
+			script: "trap 'echo bye; exit' TERM; echo up; exec 3>&-; while :; do sleep 0.01; done", grace: time.Minute, left: "up\nbye\n",
+		},
+		"a process that does not listen => it is killed": {
+			script: "trap '' TERM; echo up; exec 3>&-; while :; do sleep 0.01; done", grace: time.Millisecond, left: "up\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := filepath.Join(t.TempDir(), "folder", "log")
+			started, says, err := os.Pipe()
+			require.NoError(t, err)
+			id, err := Start(Spec{
+				Path: "/bin/sh", Args: []string{"-c", row.script}, Env: []string{"PATH=/usr/bin:/bin"}, Log: log,
+				Files: []*os.File{says},
+			})
+			require.NoError(t, err)
+			require.NoError(t, says.Close())
+			// The script says so when it is ready for a signal.
+			_, err = io.ReadAll(started)
+			require.NoError(t, err)
+			assert.True(t, id.Alive())
+
+			require.NoError(t, Stop(t.Context(), id, row.grace))
+			assert.False(t, id.Alive())
+			content, err := os.ReadFile(log)
+			require.NoError(t, err)
+			assert.Equal(t, row.left, string(content))
+			assert.NoError(t, Stop(t.Context(), id, row.grace), "stopping it again is no error")
+		})
+	}
+}
