@@ -62,11 +62,11 @@ type Proposal struct {
 
 // Installation hands over a sealed configuration.
 type Installation struct {
-	// From is the digest that the node's file must have when it is replaced.
+	// From is the digest that the node's file must have when it is replaced; empty if there must be no file.
 	From string `json:"from"`
 	// To is the digest that the opened configuration must have.
 	To     string `json:"to"`
-	Sealed []byte `json:"sealed"`
+	Sealed []byte `json:"sealed,omitempty"`
 }
 
 // Response is one line from the agent. Either Error is set or the answer to the request's Op.
@@ -97,7 +97,7 @@ const (
 	Invalid Code = "invalid"
 	// NotSealed: the message can't be opened: changed, replayed, or meant for another agent.
 	NotSealed Code = "not-sealed"
-	// WriteFailed: the node's file system refused; the old file is in place.
+	// WriteFailed: the node's file system refused; the message says which file is in place.
 	WriteFailed Code = "write-failed"
 )
 
@@ -117,10 +117,11 @@ type State struct {
 	// Config says what the file does. Absent if the file can't be read or understood; Problem then says why.
 	Config *encconfig.Description `json:"config,omitempty"`
 	// Digest of the file's bytes, also of a file that is not understood. Empty if it can't be read.
-	Digest  string `json:"digest,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	// Problem is also set, beside Config, where the history is damaged.
 	Problem *Error `json:"problem,omitempty"`
 	// ModTime is the file's modification time by the node's own clock.
-	ModTime time.Time `json:"modTime"`
+	ModTime time.Time `json:"modTime,omitzero"`
 	// Mode is the file's permission bits, such as "0600".
 	Mode string `json:"mode,omitempty"`
 	// History are the configurations that were on this node before, oldest first, as far as they are kept.

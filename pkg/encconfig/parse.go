@@ -15,7 +15,6 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
-	apiserverv1 "k8s.io/apiserver/pkg/apis/apiserver/v1"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/keys"
 )
@@ -23,6 +22,10 @@ import (
 // namePattern is what a key may be called. kube-apiserver takes any name, but a ':' makes the prefix of stored
 // values ambiguous.
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
+
+// groupVersion is that of k8s.io/apiserver/pkg/apis/apiserver/v1. The package is not imported: it is two thirds of the
+// agent's size.
+const groupVersion = "apiserver.config.k8s.io/v1"
 
 func validName(s string) bool { return namePattern.MatchString(s) }
 
@@ -96,8 +99,8 @@ func checkType(at *yaml.Node, top map[string]*yaml.Node) error {
 	if err != nil {
 		return err
 	}
-	if want := apiserverv1.SchemeGroupVersion.String(); apiVersion != want || kind != "EncryptionConfiguration" {
-		return refuse(at, "is not a %s EncryptionConfiguration", want)
+	if apiVersion != groupVersion || kind != "EncryptionConfiguration" {
+		return refuse(at, "is not a %s EncryptionConfiguration", groupVersion)
 	}
 	return nil
 }

@@ -25,10 +25,13 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
-var secrets = Resource{GVR: schema.GroupVersionResource{Version: "v1", Resource: "secrets"}, Kind: "Secret", Namespaced: true}
+func secrets() Resource {
+	gvr := schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+	return Resource{GVR: gvr, Kind: "Secret", Namespaced: true}
+}
 
 // client returns client-go's metadata client, connected without a network: it works in a synctest bubble.
-func (a *fakeAPI) client(t testing.TB) *MetadataClient {
+func (a *fakeAPI) client(t *testing.T) *MetadataClient {
 	t.Helper()
 	client, err := metadata.NewForConfigAndClient(&rest.Config{Host: "http://fake", QPS: -1}, &http.Client{Transport: a})
 	require.NoError(t, err)
@@ -53,7 +56,7 @@ func (a *fakeAPI) RoundTrip(r *http.Request) (res *http.Response, err error) {
 }
 
 // serve returns the metadata client of a real connection to the server.
-func (a *fakeAPI) serve(t testing.TB) *MetadataClient {
+func (a *fakeAPI) serve(t *testing.T) *MetadataClient {
 	t.Helper()
 	server := httptest.NewServer(a)
 	transport := http.DefaultTransport.(*http.Transport).Clone()

@@ -229,7 +229,7 @@ func TestRun_outage(t *testing.T) {
 			a := staleAPI(1)
 			client := &slowClient{Client: a.client(t), delay: time.Hour}
 			start := time.Now()
-			report, err := Run(t.Context(), client, secrets, Options{ObjectTimeout: time.Minute})
+			report, err := Run(t.Context(), client, secrets(), Options{ObjectTimeout: time.Minute})
 			require.NoError(t, err)
 			assert.Equal(t, time.Minute, time.Since(start))
 			assert.Equal(t, map[Reason]int64{ReasonTimeout: 1}, report.Reasons)
@@ -252,7 +252,7 @@ func TestRun_outage(t *testing.T) {
 				}
 				return nil
 			}
-			report, err := Run(t.Context(), a.client(t), secrets, Options{})
+			report, err := Run(t.Context(), a.client(t), secrets(), Options{})
 			require.ErrorIs(t, err, ErrUnavailable)
 			assert.Equal(t, int64(10), report.Migrated)
 			assert.Zero(t, report.Failed)
@@ -268,13 +268,13 @@ func TestRun_outage(t *testing.T) {
 		a := newFakeAPI()
 		a.createStale("ns/a")
 		a.before = onPatch("ns/a", 0, fakeFault{status: statusFor(500, "", "etcdserver: mvcc: database space exceeded")})
-		_, err := Run(t.Context(), a.client(t), secrets, Options{})
+		_, err := Run(t.Context(), a.client(t), secrets(), Options{})
 		require.ErrorIs(t, err, ErrNoSpace)
 		assert.Len(t, a.patchTypes(), 1)
 	})
 }
 
 func TestSteer_noAnswer(t *testing.T) {
-	assert.Equal(t, courseRetry, steer(errors.New("EOF"), secrets, "a"))
+	assert.Equal(t, courseRetry, steer(errors.New("EOF"), secrets(), "a"))
 	assert.Equal(t, courseRetry, steerList(errors.New("EOF")))
 }

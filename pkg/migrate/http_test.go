@@ -27,7 +27,7 @@ func TestRun_overConnections(t *testing.T) {
 		}
 		return nil
 	}
-	report, err := Run(t.Context(), client, secrets, Options{PageSize: 30})
+	report, err := Run(t.Context(), client, secrets(), Options{PageSize: 30})
 	require.NoError(t, err)
 	a.requireHarmless(t)
 	assert.Empty(t, a.staleKeys())
@@ -48,7 +48,7 @@ func TestNewClientForConfig(t *testing.T) {
 }
 
 func TestResource_String(t *testing.T) {
-	assert.Equal(t, "secrets", secrets.String())
+	assert.Equal(t, "secrets", secrets().String())
 	deployments := Resource{GVR: schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}}
 	assert.Equal(t, "deployments.apps", deployments.String())
 }

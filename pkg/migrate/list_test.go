@@ -51,7 +51,7 @@ func TestRun_pages(t *testing.T) {
 			}
 			return nil
 		}
-		report, err := Run(t.Context(), a.client(t), secrets, Options{PageSize: 10})
+		report, err := Run(t.Context(), a.client(t), secrets(), Options{PageSize: 10})
 		require.ErrorContains(t, err, "too old")
 		assert.False(t, report.Complete)
 	})
@@ -65,7 +65,7 @@ func TestRun_pages(t *testing.T) {
 			}
 			return nil
 		}
-		_, err := Run(t.Context(), a.client(t), secrets, Options{PageSize: 10})
+		_, err := Run(t.Context(), a.client(t), secrets(), Options{PageSize: 10})
 		require.ErrorContains(t, err, "too old")
 	})
 }
@@ -92,7 +92,7 @@ func TestRun_listFails(t *testing.T) {
 			a, before := failing(statusFor(503, "", "away"), 1000)
 			a.before = before
 			start := time.Now()
-			_, err := Run(t.Context(), a.client(t), secrets, Options{})
+			_, err := Run(t.Context(), a.client(t), secrets(), Options{})
 			require.ErrorIs(t, err, ErrUnavailable)
 			assert.Equal(t, DefaultObjectTimeout, time.Since(start))
 		})
@@ -102,7 +102,7 @@ func TestRun_listFails(t *testing.T) {
 			status := statusFor(500, metav1.StatusReasonInternalError, `unable to transform key "/registry/secrets/ns/a"`)
 			a, before := failing(status, 1000)
 			a.before = before
-			_, err := Run(t.Context(), a.client(t), secrets, Options{})
+			_, err := Run(t.Context(), a.client(t), secrets(), Options{})
 			require.ErrorContains(t, err, `list secrets: unable to transform key "/registry/secrets/ns/a"`)
 			assert.Len(t, a.requests, 1+fewRetries)
 		})
@@ -121,15 +121,15 @@ func TestRun_listFails(t *testing.T) {
 	t.Run("resourceVersions that are no numbers => an error", func(t *testing.T) {
 		a := staleAPI(3)
 		a.objects["ns/00001"].meta.ResourceVersion = "opaque"
-		_, err := Run(t.Context(), a.client(t), secrets, Options{})
+		_, err := Run(t.Context(), a.client(t), secrets(), Options{})
 		require.ErrorContains(t, err, `compare secrets "ns/00001" with baseline`)
-		_, _, err = CountStale(t.Context(), a.client(t), secrets, "5")
+		_, _, err = CountStale(t.Context(), a.client(t), secrets(), "5")
 		require.ErrorContains(t, err, `count secrets: compare secrets "ns/00001" with baseline`)
 	})
 	t.Run("not allowed => an error at once", func(t *testing.T) {
 		a, before := failing(statusFor(403, metav1.StatusReasonForbidden, "no"), 1000)
 		a.before = before
-		_, err := Baseline(t.Context(), a.client(t), secrets)
+		_, err := Baseline(t.Context(), a.client(t), secrets())
 		require.ErrorContains(t, err, "take baseline of secrets: list secrets: no")
 		assert.Len(t, a.requests, 1)
 	})
@@ -146,7 +146,7 @@ func TestRun_listFails(t *testing.T) {
 			a.absent = a.absent || r.token != ""
 			return nil
 		}
-		report, err := Run(t.Context(), a.client(t), secrets, Options{PageSize: 10})
+		report, err := Run(t.Context(), a.client(t), secrets(), Options{PageSize: 10})
 		require.NoError(t, err)
 		assert.NotEmpty(t, report.Note)
 		assert.False(t, report.Complete)
@@ -164,7 +164,7 @@ func TestRun_cancelled(t *testing.T) {
 				}
 				return nil
 			}
-			report, err := Run(ctx, a.client(t), secrets, Options{PageSize: 10, Concurrency: 2})
+			report, err := Run(ctx, a.client(t), secrets(), Options{PageSize: 10, Concurrency: 2})
 			require.ErrorIs(t, err, context.Canceled)
 			assert.False(t, report.Complete)
 			assert.Less(t, report.Migrated, int64(50))
@@ -177,10 +177,24 @@ func TestRun_cancelled(t *testing.T) {
 		a := staleAPI(1)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := Run(ctx, a.client(t), secrets, Options{})
+		_, err := Run(ctx, a.client(t), secrets(), Options{})
 		require.ErrorIs(t, err, context.Canceled)
-		_, _, err = CountStale(ctx, a.client(t), secrets, "1")
+		_, _, err = CountStale(ctx, a.client(t), secrets(), "1")
 		require.ErrorIs(t, err, context.Canceled)
 		assert.Empty(t, a.requests)
 	})
+}
+
+func TestCount(t *testing.T) {
+	for _, objects := range []int{0, 1, 25} {
+		a := staleAPI(objects)
+		got, err := Count(t.Context(), a.client(t), secrets())
+		require.NoError(t, err)
+		assert.Equal(t, int64(objects), got)
+		assert.Len(t, a.requests, 1)
+	}
+	a := staleAPI(3)
+	a.absent = true
+	_, err := Count(t.Context(), a.client(t), secrets())
+	require.ErrorContains(t, err, "count secrets")
 }

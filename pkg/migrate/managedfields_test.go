@@ -43,7 +43,7 @@ func TestBodyOf_underTheServersFieldManager(t *testing.T) {
 	}}
 	apply := func(t *testing.T, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 		t.Helper()
-		raw, err := bodyOf(secrets, listed, types.ApplyPatchType)
+		raw, err := bodyOf(secrets(), listed, types.ApplyPatchType)
 		require.NoError(t, err)
 		body := &unstructured.Unstructured{}
 		require.NoError(t, body.UnmarshalJSON(raw))

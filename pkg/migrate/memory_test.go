@@ -69,7 +69,7 @@ func (s *manyServer) list(w io.Writer, r *http.Request) {
 	if to < manyObjects {
 		next = strconv.Itoa(to)
 	}
-	fmt.Fprintf(w, `{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"%d",`+
+	_, _ = fmt.Fprintf(w, `{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"%d",`+
 		`"continue":"%s","remainingItemCount":%d},"items":[`, baselineOfAll, next, manyObjects-to)
 	for i := from; i < to; i++ {
 		if i > from {
@@ -85,7 +85,7 @@ func (s *manyServer) object(w io.Writer, i int) {
 	if s.written[i].Load() {
 		rv = baselineOfAll + i + 1
 	}
-	fmt.Fprintf(w, `{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":{"namespace":"ns",`+
+	_, _ = fmt.Fprintf(w, `{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":{"namespace":"ns",`+
 		`"name":"secret-%d","uid":"00000000-0000-0000-0000-%012d","resourceVersion":"%d",`+
 		`"creationTimestamp":"2026-01-01T00:00:00Z","labels":{"app.kubernetes.io/name":"application-%d"},`+
 		`"annotations":{"example.com/description":"an annotation of about fifty bytes, as many have"},`+
@@ -106,7 +106,7 @@ func TestRun_memoryDoesNotGrowWithObjects(t *testing.T) {
 	})
 	client, err := metadata.NewForConfigAndClient(&rest.Config{Host: server.URL, QPS: -1}, &http.Client{Transport: transport})
 	require.NoError(t, err)
-	report, err := Run(t.Context(), NewMetadataClient(client), secrets, Options{})
+	report, err := Run(t.Context(), NewMetadataClient(client), secrets(), Options{})
 	require.NoError(t, err)
 	assert.True(t, report.Complete)
 	assert.Equal(t, []int64{manyObjects, manyObjects}, []int64{report.Listed, report.Migrated})

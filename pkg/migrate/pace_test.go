@@ -69,7 +69,7 @@ func TestRun_pace(t *testing.T) {
 				a := staleAPI(tc.objects)
 				client := &slowClient{Client: a.client(t), delay: tc.delay}
 				start := time.Now()
-				report, err := Run(t.Context(), client, secrets, tc.opts)
+				report, err := Run(t.Context(), client, secrets(), tc.opts)
 				require.NoError(t, err)
 				assert.True(t, report.Complete)
 				assert.Equal(t, tc.took, time.Since(start).Round(time.Millisecond))
@@ -88,7 +88,7 @@ func TestRun_waitsForTheServerNoLongerThanAsked(t *testing.T) {
 			return &fakeFault{status: statusFor(429, metav1.StatusReasonTooManyRequests, "slow down"), retryAfter: "600"}
 		}
 		start := time.Now()
-		_, err := Run(ctx, a.client(t), secrets, Options{})
+		_, err := Run(ctx, a.client(t), secrets(), Options{})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, 30*time.Second, time.Since(start))
 	})
@@ -102,7 +102,7 @@ func TestRun_listsAtMostOnePageAhead(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_, _ = Run(ctx, client, secrets, Options{PageSize: 10, Concurrency: 2})
+			_, _ = Run(ctx, client, secrets(), Options{PageSize: 10, Concurrency: 2})
 		}()
 		synctest.Wait()
 		// Two objects are being written, ten wait, and the eight others of the second page.
@@ -121,14 +121,14 @@ func TestRun_progress(t *testing.T) {
 		opts := Options{Concurrency: 1, PageSize: 10, Baseline: "1040", Progress: func(p Progress) {
 			told, times = append(told, p), append(times, time.Now())
 		}}
-		_, err := Run(t.Context(), &slowClient{Client: a.client(t), delay: 50 * time.Millisecond}, secrets, opts)
+		_, err := Run(t.Context(), &slowClient{Client: a.client(t), delay: 50 * time.Millisecond}, secrets(), opts)
 		require.NoError(t, err)
 		require.Len(t, told, 11, "2 s in steps of 200 ms, and the end")
 		for i := 1; i < len(times)-1; i++ {
 			assert.GreaterOrEqual(t, times[i].Sub(times[i-1]), progressInterval)
 		}
-		assert.Equal(t, Progress{Resource: secrets, Pass: 1, Done: 4, Total: 41, Rate: 20}, told[0])
-		assert.Equal(t, Progress{Resource: secrets, Pass: 1, Done: 41, Total: 41, Rate: 20}, told[10])
+		assert.Equal(t, Progress{Resource: secrets(), Pass: 1, Done: 4, Total: 41, Rate: 20}, told[0])
+		assert.Equal(t, Progress{Resource: secrets(), Pass: 1, Done: 41, Total: 41, Rate: 20}, told[10])
 	})
 }
 
@@ -139,7 +139,7 @@ func TestProgress_estimate(t *testing.T) {
 			Items:    make([]metav1.PartialObjectMetadata, 10),
 		}
 	}
-	p := newProgress(secrets, 1, nil)
+	p := newProgress(secrets(), 1, nil)
 	for _, step := range []struct {
 		page *metav1.PartialObjectMetadataList
 		want int64

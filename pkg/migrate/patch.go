@@ -100,6 +100,7 @@ func (e *engine) conclude(
 		if e.unavailable(ctx) {
 			return outcome{}, fmt.Errorf("migrate %s: %w: %w", e.resource, ErrUnavailable, err)
 		}
+	case courseFail, courseRetryFew, courseOtherPatch, courseAgain:
 	}
 	return outcome{answer: answerFailed, failure: failureOf(o, err)}, nil
 }

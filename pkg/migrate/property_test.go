@@ -49,9 +49,12 @@ const (
 	eventError    eventKind = "error"
 )
 
-var eventKinds = []eventKind{
-	eventCreate, eventUpdate, eventDelete, eventRecreate, eventUpdate, eventDelete, eventRecreate,
-	eventCompact, eventThrottle, eventAway, eventLost, eventError,
+// eventKinds has the kinds as often as they shall come up.
+func eventKinds() []eventKind {
+	return []eventKind{
+		eventCreate, eventUpdate, eventDelete, eventRecreate, eventUpdate, eventDelete, eventRecreate,
+		eventCompact, eventThrottle, eventAway, eventLost, eventError,
+	}
 }
 
 func drawScenario(t *rapid.T) scenario {
@@ -64,7 +67,7 @@ func drawScenario(t *rapid.T) scenario {
 	}
 	errorsLeft := fewRetries
 	for range rapid.IntRange(0, 25).Draw(t, "events") {
-		e := event{kind: rapid.SampledFrom(eventKinds).Draw(t, "kind"), key: fmt.Sprintf("ns/%02d", rapid.IntRange(0, 14).Draw(t, "key"))}
+		e := event{kind: rapid.SampledFrom(eventKinds()).Draw(t, "kind"), key: fmt.Sprintf("ns/%02d", rapid.IntRange(0, 14).Draw(t, "key"))}
 		if e.kind == eventError {
 			if errorsLeft--; errorsLeft < 0 {
 				continue // More could be too many for one object, which would rightly be reported as failed.
@@ -154,9 +157,10 @@ func newWorld(objects []objectKind) *world {
 
 // play runs the scenario and returns what was wrong.
 func (s scenario) play(t *testing.T) error {
+	t.Helper()
 	w := newWorld(s.objects)
 	client := w.client(t)
-	baseline, err := Baseline(t.Context(), client, secrets)
+	baseline, err := Baseline(t.Context(), client, secrets())
 	if err != nil {
 		return err
 	}
@@ -169,9 +173,9 @@ func (s scenario) play(t *testing.T) error {
 		}
 		return w.happen(s.events[r.number])
 	}
-	report, err := Run(ctx, client, secrets, s.opts)
+	report, err := Run(ctx, client, secrets(), s.opts)
 	if errors.Is(err, context.Canceled) {
-		report, err = Run(t.Context(), client, secrets, s.opts)
+		report, err = Run(t.Context(), client, secrets(), s.opts)
 	}
 	if err != nil {
 		return err

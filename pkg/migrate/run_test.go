@@ -39,10 +39,10 @@ func (a *fakeAPI) patchTypes() []types.PatchType {
 // run runs a migration without a network and checks what holds for all.
 func run(t *testing.T, a *fakeAPI, opts Options) Report {
 	t.Helper()
-	report, err := Run(t.Context(), a.client(t), secrets, opts)
+	report, err := Run(t.Context(), a.client(t), secrets(), opts)
 	require.NoError(t, err)
 	a.requireHarmless(t)
-	assert.Equal(t, secrets, report.Resource)
+	assert.Equal(t, secrets(), report.Resource)
 	if report.Passes == 1 {
 		assert.Equal(t, report.Listed, report.Skipped+report.Migrated+report.Unchanged+report.Gone+report.Conflicts+
 			report.Failed, "every listed object has one answer")
@@ -172,7 +172,7 @@ func TestRun(t *testing.T) {
 				if tc.during != nil {
 					a.before = tc.during(a)
 				}
-				tc.want.Resource, tc.want.Passes, tc.want.Baseline = secrets, 1, fmt.Sprint(a.rv)
+				tc.want.Resource, tc.want.Passes, tc.want.Baseline = secrets(), 1, fmt.Sprint(a.rv)
 				assert.Equal(t, tc.want, run(t, a, Options{}))
 				assert.Equal(t, tc.patches, a.patchTypes())
 			})
@@ -185,11 +185,11 @@ func TestRun_baseline(t *testing.T) {
 		a := newFakeAPI()
 		a.createStale("ns/old")
 		client := a.client(t)
-		baseline, err := Baseline(t.Context(), client, secrets)
+		baseline, err := Baseline(t.Context(), client, secrets())
 		require.NoError(t, err)
 		a.create("ns/new", "data")
 
-		objects, stale, err := CountStale(t.Context(), client, secrets, baseline)
+		objects, stale, err := CountStale(t.Context(), client, secrets(), baseline)
 		require.NoError(t, err)
 		assert.Equal(t, []int64{2, 1}, []int64{objects, stale})
 
@@ -212,19 +212,19 @@ func TestRun_baseline(t *testing.T) {
 	t.Run("the cluster is earlier than the baseline => refused", func(t *testing.T) {
 		a := newFakeAPI()
 		a.createStale("ns/a")
-		_, err := Run(t.Context(), a.client(t), secrets, Options{Baseline: "5000"})
+		_, err := Run(t.Context(), a.client(t), secrets(), Options{Baseline: "5000"})
 		require.ErrorIs(t, err, ErrWentBack)
 		assert.Empty(t, a.patchTypes())
-		_, _, err = CountStale(t.Context(), a.client(t), secrets, "5000")
+		_, _, err = CountStale(t.Context(), a.client(t), secrets(), "5000")
 		require.ErrorIs(t, err, ErrWentBack)
 	})
 	t.Run("a baseline that is no resourceVersion => refused", func(t *testing.T) {
 		a := newFakeAPI()
 		for _, baseline := range []string{"0", "x"} {
-			_, err := Run(t.Context(), a.client(t), secrets, Options{Baseline: baseline})
+			_, err := Run(t.Context(), a.client(t), secrets(), Options{Baseline: baseline})
 			require.Error(t, err)
 		}
-		_, _, err := CountStale(t.Context(), a.client(t), secrets, "")
+		_, _, err := CountStale(t.Context(), a.client(t), secrets(), "")
 		require.Error(t, err)
 	})
 }

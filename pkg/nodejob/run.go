@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -193,9 +194,11 @@ func checkImage(pod *corev1.Pod, image string) error {
 
 // Close ends all conversations and removes the Jobs with their pods. It does so also after an interruption.
 func (a *Agents) Close(ctx context.Context) error {
+	var wg sync.WaitGroup
 	for _, s := range a.Sessions {
-		s.Close()
+		wg.Go(s.Close)
 	}
+	wg.Wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	var all []error

@@ -29,12 +29,16 @@ type Session struct {
 	stdin     *io.PipeWriter
 	lines     chan line
 	cancel    context.CancelFunc
+	ended     chan struct{}
 }
 
 type line struct {
 	text []byte
 	err  error
 }
+
+// farewell is how long an agent may take to end after its input has.
+const farewell = 5 * time.Second
 
 // answerTimeout bounds one request: the agent's work takes milliseconds, a slow disk seconds.
 const answerTimeout = time.Minute
@@ -60,8 +64,9 @@ func attach(ctx context.Context, config *rest.Config, client rest.Interface, pod
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
-	s := &Session{node: node, run: run, stdin: inW, lines: make(chan line), cancel: cancel}
+	s := &Session{node: node, run: run, stdin: inW, lines: make(chan line), cancel: cancel, ended: make(chan struct{})}
 	go func() {
+		defer close(s.ended)
 		err := executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: inR, Stdout: outW})
 		if err == nil {
 			err = io.EOF
@@ -149,8 +154,13 @@ func (s *Session) decode(text []byte, op agentapi.Op) (*agentapi.Response, error
 	return &r, nil
 }
 
-// Close ends the conversation; the agent ends with it.
+// Close ends the conversation: the agent's input ends, so the agent does, and with it the streams. One that does not
+// is cut off.
 func (s *Session) Close() {
 	_ = s.stdin.Close()
+	select {
+	case <-s.ended:
+	case <-time.After(farewell):
+	}
 	s.cancel()
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/api/v1alpha1"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 )
 
@@ -61,6 +62,7 @@ func rotation() []timed {
 		{4 * time.Second, done(2, 3, "migrate", "migrate secrets", 25*time.Second)},
 		{0, started(3, 3, "prune", "remove key 6")},
 		{100 * time.Millisecond, done(3, 3, "prune", "remove key 6", 100*time.Millisecond)},
+		{0, event.MigrationReported{Report: &v1alpha1.MigrationReport{}}},
 		{0, event.Finished{Text: "key 8 writes; 1203 secrets migrated, 1 failed", Elapsed: 66 * time.Second}},
 	}
 }

@@ -26,6 +26,7 @@ func (r *Run) await(ctx context.Context) (string, error) {
 			Stage: stageAwait, Done: total - len(lagging), Total: total, Unit: "kube-apiservers", Detail: strings.Join(lagging, "; "),
 		})
 		if len(lagging) == 0 {
+			r.unproven = false
 			return "", r.converged(ctx)
 		}
 		if time.Now().After(deadline) {

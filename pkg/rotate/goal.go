@@ -54,11 +54,7 @@ func (r *Run) begin(ctx context.Context, o plan.Observed, book *ledger.Ledger) e
 	if provider == "" || !provider.Local() {
 		provider = encconfig.AESGCM
 	}
-	highest := []uint64{book.HighestKey}
-	for _, f := range r.files {
-		highest = append(highest, f.HighestKey)
-	}
-	r.goal.Target = plan.NewKey(provider, o.Nodes, highest...)
+	r.goal.Target = plan.NewKey(provider, o.Nodes, r.highest(book)...)
 	if _, err := plan.Preview(o, r.goal); err != nil {
 		return err
 	}
@@ -89,23 +85,35 @@ func (r *Run) goOn(ctx context.Context, o plan.Observed, book *ledger.Ledger) (d
 		r.Emit(event.Notice{Text: fmt.Sprintf("there is no record of the rotation to key %s: everything is migrated to it once more", r.goal.Target)})
 	}
 	if open != nil && open.To.Is(r.goal.Target) {
-		return r.reopen(ctx, o, *open)
+		return r.reopen(ctx, o, book, *open)
 	}
 	return false, r.open(ctx, o)
 }
 
-// reopen goes on with a record. One whose key never came to be, on any node, has nothing to go on with.
-func (r *Run) reopen(ctx context.Context, o plan.Observed, open ledger.Rotation) (done bool, err error) {
+// reopen goes on with a record. A key that is on no node never came to be, or was lost with the attempt to install
+// it; its name is spent, and the rotation goes on with the next one.
+func (r *Run) reopen(ctx context.Context, o plan.Observed, book *ledger.Ledger, open ledger.Rotation) (done bool, err error) {
 	r.record = open
 	for _, n := range o.Nodes {
 		if n.Config == nil || hasKey(*n.Config, r.goal.Target) {
 			return false, nil
 		}
 	}
-	if r.Mode == Resume {
-		r.Emit(event.Notice{Text: fmt.Sprintf("key %s was not on any node yet: it is made now", r.goal.Target)})
+	if r.Mode != Resume {
+		return false, nil
 	}
-	return false, nil
+	r.goal.Target = plan.NewKey(open.To.Provider, o.Nodes, r.highest(book)...)
+	r.Emit(event.Notice{Text: fmt.Sprintf("key %s is on no node: going on with a new one, %s", open.To, r.goal.Target)})
+	return false, r.note(ctx, func(rec *ledger.Rotation) { rec.To = r.goal.Target })
+}
+
+// highest are the highest numbers that keys ever had, by the record and by each node.
+func (r *Run) highest(book *ledger.Ledger) []uint64 {
+	list := []uint64{book.HighestKey}
+	for _, f := range r.files {
+		list = append(list, f.HighestKey)
+	}
+	return list
 }
 
 func hasKey(d encconfig.Description, k encconfig.Key) bool {

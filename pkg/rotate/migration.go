@@ -19,8 +19,12 @@ import (
 // ErrFailedObjects is matched by a migration that left objects behind.
 var ErrFailedObjects = errors.New("objects could not be migrated")
 
-// settle waits for writes in flight and records where each resource stands.
+// settle waits for writes in flight and records where each resource stands. The plan has it done when every instance
+// has proven the one configuration, which a resumed run may not have put on record yet.
 func (r *Run) settle(ctx context.Context) error {
+	if err := r.converged(ctx); err != nil {
+		return err
+	}
 	if err := r.sleep(ctx, settleTime); err != nil {
 		return err
 	}

@@ -157,7 +157,7 @@ func withFingerprints(want, have encconfig.Description) encconfig.Description {
 
 // install hands the sealed configuration to every target and checks what they then have.
 func (r *Run) install(ctx context.Context, agents *nodejob.Agents, step plan.Step, proposed *agentapi.Proposed) error {
-	r.pushed = true
+	r.pushed, r.unproven = true, true
 	before := r.files
 	states, err := askAll(ctx, agents, step.Targets, func(node string) agentapi.Request {
 		return agentapi.Request{Op: agentapi.Install, Install: &agentapi.Installation{

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
@@ -42,6 +43,10 @@ type state struct {
 	number int
 	// pushed: a file may have been changed by this run.
 	pushed bool
+	// unproven: a file was changed, and what the instances have loaded is not awaited yet.
+	unproven bool
+	// last is the last step that was done.
+	last plan.Step
 }
 
 // New prepares a run. It sends no request.
@@ -149,9 +154,13 @@ func (r *Run) follow(ctx context.Context) error {
 		if step.Kind == plan.Done {
 			return nil
 		}
+		if step.Kind != plan.Push && reflect.DeepEqual(step, r.last) {
+			return r.explain(ctx, r.stage(step), fmt.Errorf("the step %q was done and is still to be done: it has no effect", r.stage(step)))
+		}
 		if err := r.do(ctx, o, step); err != nil {
 			return r.explain(ctx, r.stage(step), err)
 		}
+		r.last = step
 	}
 }
 
@@ -199,7 +208,8 @@ func (r *Run) total(o plan.Observed) int {
 	return r.number - 1 + len(ahead) - 1
 }
 
-// observed puts together what the plan looks at.
+// observed puts together what the plan looks at. After a push nothing counts as loaded before it was awaited, so that
+// each push is followed by its proof, on record, however fast the instances were.
 func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
 	evidence, failed := r.observer.Instances(ctx, r.view.ControlPlane)
 	r.view.Evidence, r.view.Errors = evidence, failed
@@ -210,7 +220,7 @@ func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
 		if file.Problem != nil {
 			n.Problem = file.Problem.Message
 		}
-		if e, ok := evidence[in.Node]; ok && e.Proves(file.Digest, file.ModTime).Loaded {
+		if e, ok := evidence[in.Node]; ok && !r.unproven && e.Proves(file.Digest, file.ModTime).Loaded {
 			n.Loaded = file.Digest
 		}
 		o.Nodes = append(o.Nodes, n)

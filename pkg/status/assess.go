@@ -173,10 +173,14 @@ func byRecord(r *v1alpha1.ResourceStatus, rec *ledger.Rotation) {
 	r.ReadKeys = new(len(readable))
 }
 
-// byMetrics tells the write key only if there was no other one since any instance started.
+// byMetrics tells the write key if no instance has loaded another configuration since it started: then whatever it
+// has written since it wrote with the key that it writes with now.
 func byMetrics(r *v1alpha1.ResourceStatus, s *Seen) {
 	providers, keyNames := map[string]bool{}, map[string]bool{}
 	for _, e := range s.View.Evidence {
+		if !e.LastSuccess.IsZero() {
+			return
+		}
 		for prefix := range e.Writes[r.Name] {
 			switch {
 			case prefix == "":

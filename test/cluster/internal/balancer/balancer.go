@@ -70,11 +70,11 @@ func (b *Balancer) Run(ctx context.Context, listeners ...net.Listener) error {
 func (b *Balancer) accept(ctx context.Context, listener net.Listener) error {
 	for {
 		client, err := listener.Accept()
-		if ctx.Err() != nil {
-			return nil
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("accept connection: %w", err)
 		}
 		if err != nil {
-			return fmt.Errorf("accept connection: %w", err)
+			return nil //nolint:nilerr // the listener was closed because the balancer is to end
 		}
 		go b.serve(ctx, client)
 	}

@@ -39,7 +39,7 @@ func newTestBalancer(t *testing.T, addresses ...string) (*Balancer, func() strin
 	require.NoError(t, WriteBackends(file, addresses))
 	balancer := New(file)
 	require.NoError(t, balancer.reload())
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	accepted := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -50,10 +50,12 @@ func newTestBalancer(t *testing.T, addresses ...string) (*Balancer, func() strin
 		assert.NoError(t, <-accepted)
 	})
 	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // a test server's certificate
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}}
 	return balancer, func() string {
-		response, err := client.Get("https://" + listener.Addr().String())
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+listener.Addr().String(), http.NoBody)
+		require.NoError(t, err)
+		response, err := client.Do(request)
 		if err != nil {
 			return "nobody"
 		}
@@ -110,7 +112,7 @@ func TestBalancer_asksEvenThoseThatWereNotReady(t *testing.T) {
 
 func TestBalancer_cutsConnectionsToTheDead(t *testing.T) {
 	t.Parallel()
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	balancer, _ := newTestBalancer(t, silent.Addr().String())
 	require.NoError(t, silent.Close())

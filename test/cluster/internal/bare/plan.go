@@ -60,14 +60,14 @@ func newAPIServer(bare *state.Bare, number int, port string) *state.APIServer {
 // the same port: instances that differ in their port would take turns for ever
 // in correcting the one port of the kubernetes Service.
 func loopback(number int) string {
-	return net.IPv4(127, 0, 0, byte(number)).String()
+	return fmt.Sprintf("127.0.0.%d", number)
 }
 
 // advertised is the address under which the kubernetes Service lists an
 // instance, which may not be a loopback one. It is one of those reserved for
 // documentation (RFC 5737): nobody connects to it.
 func advertised(number int) string {
-	return net.IPv4(198, 51, 100, byte(number)).String()
+	return fmt.Sprintf("198.51.100.%d", number)
 }
 
 // freePort returns a port that is free on this many loopback addresses.

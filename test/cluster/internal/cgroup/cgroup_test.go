@@ -16,11 +16,11 @@ import (
 func TestParseMounts(t *testing.T) {
 	t.Parallel()
 	const table = `22 1 254:0 / / rw - ext4 /dev/vda rw
-30 29 0:26 / /sys/fs/cgroup/cpu rw,relatime shared:9 - cgroup cgroup rw,cpu
-31 29 0:27 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
-32 29 0:28 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
-33 29 0:26 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
-34 29 0:26 / /elsewhere/cpu rw,relatime - cgroup cgroup rw,cpu
+30 29 0:26 / /sys/fs/cgroup/cpu rw,relatime shared:9 - cgroup none rw,cpu
+31 29 0:27 / /sys/fs/cgroup/memory rw,relatime - cgroup none rw,memory
+32 29 0:28 / /sys/fs/cgroup/unified rw,relatime - cgroup2 none rw
+33 29 0:26 / /sys/fs/cgroup/cpu rw,relatime - cgroup none rw,cpu
+34 29 0:26 / /elsewhere/cpu rw,relatime - cgroup none rw,cpu
 `
 	assert.Equal(t,
 		[]string{"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/unified"},

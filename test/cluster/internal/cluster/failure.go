@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/test/cluster/internal/logs"
 	"github.com/kubectl-encryption/kubectl-encryption/test/cluster/internal/state"
@@ -25,13 +26,17 @@ var (
 	containerdError = regexp.MustCompile(`level=(error|fatal)|^containerd: `)
 )
 
-// telling maps the logs of a node to the lines in them that explain a failure.
+// telling maps the logs of a node, as patterns below /var/log, to the lines in
+// them that explain a failure.
 func telling() map[string]*regexp.Regexp {
 	return map[string]*regexp.Regexp{
 		"kubeadm.log":    anyLine,
 		"kubelet.log":    kubeletError,
 		"containerd.log": containerdError,
 		"supervisor.log": anyLine,
+
+		"pods/kube-system_etcd-*/etcd/*.log":                     anyLine,
+		"pods/kube-system_kube-apiserver-*/kube-apiserver/*.log": anyLine,
 	}
 }
 
@@ -54,10 +59,10 @@ func (h *Harness) giveUp(ctx context.Context, reason error) error {
 // explain prints what the node's logs say and keeps them whole.
 func (h *Harness) explain(node *state.Node, kept string) {
 	telling := telling()
-	for _, log := range slices.Sorted(maps.Keys(telling)) {
-		file := path(node, filepath.Join("var/log", log))
-		for _, line := range logs.Last(file, telling[log], linesShown) {
-			h.say("%s %s: %s", node.Name, log, line)
+	for _, pattern := range slices.Sorted(maps.Keys(telling)) {
+		file := newest(path(node, filepath.Join("var/log", pattern)))
+		for _, line := range logs.Last(file, telling[pattern], linesShown) {
+			h.say("%s %s: %s", node.Name, filepath.Base(filepath.Dir(file))+"/"+filepath.Base(file), line)
 		}
 	}
 	for _, pattern := range []string{"var/log/*.log", "var/log/pods/*/*/*.log"} {
@@ -71,6 +76,22 @@ func (h *Harness) explain(node *state.Node, kept string) {
 			}
 		}
 	}
+}
+
+// newest returns the file of the pattern that was written to last.
+func newest(pattern string) string {
+	var found string
+	var latest time.Time
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		return ""
+	}
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil && info.ModTime().After(latest) {
+			found, latest = file, info.ModTime()
+		}
+	}
+	return found
 }
 
 // keep copies a log of the node to where it outlives the node.

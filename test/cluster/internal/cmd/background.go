@@ -29,7 +29,7 @@ func newSupervise() *cobra.Command {
 			unix.CloseOnExec(supervise.ReadyDescriptor)
 			specs := os.NewFile(supervise.SpecDescriptor, "specs")
 			answer := os.NewFile(supervise.ReadyDescriptor, "answer")
-			return supervise.Run(cmd.Context(), specs, answer)
+			return supervise.Run(cmd.Context(), specs, answer, cmd.ErrOrStderr())
 		},
 	}
 }

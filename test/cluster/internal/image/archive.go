@@ -87,10 +87,14 @@ func indexOf(img v1.Image, names []string) ([]byte, error) {
 	return json.Marshal(index)
 }
 
-// allNames adds to the names their forms by digest.
+// allNames adds to the names their forms by digest, and to one without a tag
+// that which everybody takes it to mean.
 func allNames(names []string, digest string) []string {
 	var all []string
 	for _, name := range names {
+		if Repository(name) == name {
+			name += ":latest"
+		}
 		all = append(all, name, Repository(name)+"@"+digest)
 	}
 	return all

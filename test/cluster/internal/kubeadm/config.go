@@ -22,9 +22,10 @@ const (
 	ServiceAddress = "10.96.0.1"
 	// APIServerPort is the port of every kube-apiserver.
 	APIServerPort = 6443
-	// AuditPolicy and AuditLog are where a node keeps the one and the other.
+	// AuditPolicy is where a node keeps what its audit log is to hold.
 	AuditPolicy = auditPolicyDirectory + "/policy.yaml"
-	AuditLog    = auditLogDirectory + "/audit.log"
+	// AuditLog is where it writes it.
+	AuditLog = auditLogDirectory + "/audit.log"
 	// StockReloadPoll is how often an unchanged kube-apiserver looks at its
 	// encryption configuration.
 	StockReloadPoll = time.Minute

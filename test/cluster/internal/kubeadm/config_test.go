@@ -61,5 +61,6 @@ func TestSecrets_haveTheFormThatKubeadmWants(t *testing.T) {
 	t.Parallel()
 	assert.Regexp(t, `^[a-z0-9]{6}\.[a-z0-9]{16}$`, NewToken())
 	assert.Regexp(t, `^[0-9a-f]{64}$`, NewCertificateKey())
-	assert.NotEqual(t, NewToken(), NewToken())
+	first, second := NewToken(), NewToken()
+	assert.NotEqual(t, first, second)
 }

@@ -7,14 +7,19 @@ package logs
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // longest is how much of one line is worth a person's time.
 const longest = 400
 
-// Last returns the last lines of the file that match, at most count of them.
-// A file that cannot be read has none.
+// varying is what differs between lines that say the same.
+var varying = regexp.MustCompile(`[0-9]+`)
+
+// Last returns the last lines of the file that match, at most count of them,
+// and of lines that differ in nothing but numbers only the last. A file that
+// cannot be read has none.
 func Last(file string, pattern *regexp.Regexp, count int) []string {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -26,7 +31,12 @@ func Last(file string, pattern *regexp.Regexp, count int) []string {
 			continue
 		}
 		line = strings.TrimRight(line, "\n")
-		lines = append(lines, line[:min(len(line), longest)])
+		line = line[:min(len(line), longest)]
+		said := varying.ReplaceAllString(line, "")
+		lines = slices.DeleteFunc(lines, func(earlier string) bool {
+			return varying.ReplaceAllString(earlier, "") == said
+		})
+		lines = append(lines, line)
 		if len(lines) > count {
 			lines = lines[1:]
 		}

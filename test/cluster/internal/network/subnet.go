@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/netip"
+	"slices"
 )
 
 // MaxNodes is how many nodes a subnet has addresses for.
@@ -18,7 +19,7 @@ const MaxNodes = 7
 // Subnet is the network of one cluster.
 type Subnet struct {
 	// Number tells the subnets of this machine's clusters apart.
-	Number int `json:"number"`
+	Number uint8 `json:"number"`
 }
 
 // ErrNoSubnet says that all of the range is in use on this machine.
@@ -30,9 +31,10 @@ var ErrNoSubnet = errors.New("no free subnet")
 func Choose(seed string, taken []netip.Prefix) (Subnet, error) {
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(seed))
-	first := int(hash.Sum32() % 256)
+	first := uint8(hash.Sum32() & 0xff)
 	for i := range 256 {
-		candidate := Subnet{Number: (first + i) % 256}
+		// The sum wraps around, so that each number is tried once.
+		candidate := Subnet{Number: first + uint8(i&0xff)}
 		if !overlapsAny(candidate.Prefix(), taken) {
 			return candidate, nil
 		}
@@ -41,12 +43,7 @@ func Choose(seed string, taken []netip.Prefix) (Subnet, error) {
 }
 
 func overlapsAny(prefix netip.Prefix, others []netip.Prefix) bool {
-	for _, other := range others {
-		if prefix.Overlaps(other) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(others, prefix.Overlaps)
 }
 
 // Prefix is the subnet's range.
@@ -61,7 +58,7 @@ func (s Subnet) Gateway() netip.Addr {
 
 // Node is the address of the node with this index, counted from 1.
 func (s Subnet) Node(index int) netip.Addr {
-	return s.address(10 + byte(index))
+	return s.address(10 + ordinal(index))
 }
 
 // Bridge is the name of the bridge's network interface.
@@ -77,9 +74,14 @@ func (s Subnet) Cable(index int) string {
 // PodSubnet is the range of the pods of one node. It exists inside of the
 // nodes alone, so that every cluster has the same ones.
 func PodSubnet(index int) netip.Prefix {
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(index), 0}), 24)
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, ordinal(index), 0}), 24)
 }
 
 func (s Subnet) address(host byte) netip.Addr {
-	return netip.AddrFrom4([4]byte{10, 209, byte(s.Number), host})
+	return netip.AddrFrom4([4]byte{10, 209, s.Number, host})
+}
+
+// ordinal is the index of a node as a part of an address.
+func ordinal(index int) byte {
+	return byte(min(max(index, 0), MaxNodes))
 }

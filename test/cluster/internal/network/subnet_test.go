@@ -27,7 +27,7 @@ func TestChoose(t *testing.T) {
 		t.Parallel()
 		next, err := Choose("a folder", []netip.Prefix{preferred.Prefix()})
 		require.NoError(t, err)
-		assert.Equal(t, (preferred.Number+1)%256, next.Number)
+		assert.Equal(t, preferred.Number+1, next.Number)
 	})
 	t.Run("a single address of it is in use => the next", func(t *testing.T) {
 		t.Parallel()
@@ -45,12 +45,12 @@ func TestChoose(t *testing.T) {
 		var taken []netip.Prefix
 		for number := range 256 {
 			if number != 7 {
-				taken = append(taken, Subnet{Number: number}.Prefix())
+				taken = append(taken, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 209, byte(number), 0}), 24))
 			}
 		}
 		only, err := Choose("a folder", taken)
 		require.NoError(t, err)
-		assert.Equal(t, 7, only.Number)
+		assert.Equal(t, uint8(7), only.Number)
 	})
 }
 

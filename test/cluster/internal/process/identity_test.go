@@ -53,7 +53,7 @@ func TestIdentity_isOfOneProcessOnly(t *testing.T) {
 	other := self
 	other.Started++
 	assert.False(t, other.Alive(), "the same id, started at another time")
-	assert.ErrorIs(t, other.Signal(unix.SIGKILL), ErrGone)
+	require.ErrorIs(t, other.Signal(unix.SIGKILL), ErrGone)
 
 	other = self
 	other.BootID = "another boot"

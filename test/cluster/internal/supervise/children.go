@@ -6,6 +6,7 @@ package supervise
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"sync"
@@ -33,12 +34,14 @@ type program struct {
 // children are all processes whose parent is this one: those that it started,
 // and those whose parent died, as process 1 inherits them.
 type children struct {
+	log io.Writer
+
 	mu      sync.Mutex
 	started map[int]chan unix.WaitStatus
 }
 
-func newChildren() *children {
-	return &children{started: map[int]chan unix.WaitStatus{}}
+func newChildren(log io.Writer) *children {
+	return &children{log: log, started: map[int]chan unix.WaitStatus{}}
 }
 
 // reap collects every child that ends.
@@ -113,7 +116,7 @@ func (k kept) stop() {
 func (c *children) keep(ctx context.Context, p program) {
 	for ctx.Err() == nil {
 		if err := c.once(ctx, p); err != nil {
-			fmt.Fprintf(os.Stderr, "%s: %v\n", p.name, err)
+			_, _ = fmt.Fprintf(c.log, "%s: %v\n", p.name, err)
 		}
 		select {
 		case <-ctx.Done():

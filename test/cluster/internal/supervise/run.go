@@ -31,22 +31,22 @@ const (
 )
 
 // Run makes the node and keeps it running until the process is told to
-// terminate.
-func Run(ctx context.Context, specs io.Reader, answer io.WriteCloser) error {
+// terminate. What a person may want to know goes to log.
+func Run(ctx context.Context, specs io.Reader, answer io.WriteCloser, log io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGTERM)
 	defer stop()
 	spec, err := ReadSpec(specs)
 	if err != nil {
 		return err
 	}
-	err = run(ctx, spec, answer)
+	err = run(ctx, spec, answer, log)
 	if err != nil {
 		_, _ = io.WriteString(answer, err.Error())
 	}
 	return err
 }
 
-func run(ctx context.Context, spec Spec, answer io.WriteCloser) error {
+func run(ctx context.Context, spec Spec, answer io.WriteCloser, log io.Writer) error {
 	if err := prepare(ctx, spec); err != nil {
 		return err
 	}
@@ -56,11 +56,11 @@ func run(ctx context.Context, spec Spec, answer io.WriteCloser) error {
 	}
 	go func() {
 		if err := balancer.New(backendsMount+"/"+Backends).Run(ctx, listener); err != nil {
-			fmt.Fprintln(os.Stderr, "kubernetes Service:", err)
+			_, _ = fmt.Fprintln(log, "kubernetes Service:", err)
 		}
 	}()
 
-	children := newChildren()
+	children := newChildren(log)
 	go children.reap()
 	// What is kept running ends in its own order, not all at once with ctx.
 	runtime := children.background(context.WithoutCancel(ctx), containerd())
@@ -76,7 +76,7 @@ func run(ctx context.Context, spec Spec, answer io.WriteCloser) error {
 	// The kubelet goes first, because it starts again whatever ends, and
 	// containerd last, because it takes down what containers say at the end.
 	agent.stop()
-	err = endContainers(context.WithoutCancel(ctx))
+	err = endContainers(context.WithoutCancel(ctx), log)
 	runtime.stop()
 	return err
 }
@@ -109,7 +109,7 @@ func awaitContainerd(ctx context.Context) error {
 
 // endContainers asks every process in a container to end and waits until none
 // is left, or until its patience is: the kernel kills the rest with process 1.
-func endContainers(ctx context.Context) error {
+func endContainers(ctx context.Context, log io.Writer) error {
 	pids, err := contained()
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func endContainers(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "killing what is left:", err)
+		_, _ = fmt.Fprintln(log, "killing what is left:", err)
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func Until(ctx context.Context, what string, interval time.Duration, check func(
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w (last seen: %v)", what, context.Cause(ctx), reason)
+			return fmt.Errorf("wait for %s: %w (last seen: %w)", what, context.Cause(ctx), reason)
 		case <-ticker.C:
 		}
 	}

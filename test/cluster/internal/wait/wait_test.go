@@ -39,7 +39,7 @@ func TestUntil_saysWhatItWaitedForAndWhatItSawLast(t *testing.T) {
 		defer cancel()
 		err := wait.Until(ctx, "rain", time.Minute, func(context.Context) error { return errors.New("sunny") })
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.ErrorContains(t, err, "wait for rain")
+		require.ErrorContains(t, err, "wait for rain")
 		assert.ErrorContains(t, err, "sunny")
 	})
 }
