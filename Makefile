@@ -3,47 +3,147 @@
 
 # kubectl encryption: `make help` lists the targets.
 
-SHELL       := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
+SHELL         := /bin/bash
+.SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
+MAKEFLAGS     += --no-print-directory
 
 MODULE  := github.com/kubectl-encryption/kubectl-encryption
 OUTPUT  := $(CURDIR)/_output
 BIN     := $(CURDIR)/bin
+CACHE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kubectl-encryption
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null)
 
 # The test cluster, see test/cluster/README.md.
 NODES       ?= 1
-ENCRYPTION  ?= aesgcm
+ENCRYPTION  ?= none
 RELOAD_POLL ?= 1m
 KUBERNETES  ?= v1.37.1
 CLUSTER     := $(OUTPUT)/bin/cluster
+TALLY       := $(OUTPUT)/bin/tally
 
 AGENT_IMAGE := ghcr.io/kubectl-encryption/encryption-agent
 AGENT_TAR   := $(OUTPUT)/encryption-agent.tar
 AGENT_SHA   := $(OUTPUT)/encryption-agent.digest
 
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI         := $(CACHE)/tools/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
+
 export CGO_ENABLED := 0
 GO_BUILD := go build -trimpath -buildvcs=false
-LDFLAGS   = -s -w -X $(MODULE)/pkg/version.version=$(VERSION) -X $(MODULE)/pkg/version.commit=$(COMMIT)
+LDFLAGS   = -s -w -X $(MODULE)/pkg/version.version=$(VERSION) -X $(MODULE)/pkg/version.commit=$(COMMIT) \
+            -X $(MODULE)/pkg/version.agentDigest=$$(cat $(AGENT_SHA))
+
+SUITES := lint unit harness integration e2e
+TEST   := $(OUTPUT)/test
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##
+## Building
+##
 
 .PHONY: build
 build: image ## Build bin/kubectl-encryption and bin/encryption-agent
-	$(GO_BUILD) -ldflags '$(LDFLAGS) -X $(MODULE)/pkg/version.agentDigest=$(shell cat $(AGENT_SHA) 2>/dev/null)' -o $(BIN)/kubectl-encryption ./cmd/kubectl-encryption
-
-.PHONY: agent
-agent:
-	$(GO_BUILD) -ldflags '-s -w' -o $(BIN)/encryption-agent ./cmd/encryption-agent
+	$(GO_BUILD) -ldflags "$(LDFLAGS)" -o $(BIN)/kubectl-encryption ./cmd/kubectl-encryption
 
 .PHONY: image
 image: agent $(CLUSTER) ## Build the agent's image as a tarball, without a container engine
 	$(CLUSTER) image --binary $(BIN)/encryption-agent --name $(AGENT_IMAGE) --out $(AGENT_TAR) --digest-file $(AGENT_SHA)
 
+.PHONY: agent
+agent:
+	$(GO_BUILD) -ldflags '-s -w' -o $(BIN)/encryption-agent ./cmd/encryption-agent
+
 .PHONY: $(CLUSTER)
 $(CLUSTER):
 	cd test/cluster && $(GO_BUILD) -o $@ .
+
+.PHONY: $(TALLY)
+$(TALLY):
+	$(GO_BUILD) -o $@ ./test/tally
+
+##
+## The real cluster
+##
+
+.PHONY: deps
+deps: $(CLUSTER)
+	$(CLUSTER) deps
+
+.PHONY: cluster-up
+cluster-up: image deps ## Start the real cluster: NODES=1..3 ENCRYPTION=none|aesgcm|aescbc|secretbox RELOAD_POLL=1m KUBERNETES=v1.37.1
+	$(CLUSTER) up --nodes $(NODES) --encryption $(ENCRYPTION) --reload-poll $(RELOAD_POLL) --kubernetes $(KUBERNETES) --load-image $(AGENT_TAR)
+
+.PHONY: cluster-down
+cluster-down: $(CLUSTER) ## End the real cluster and remove all of it
+	$(CLUSTER) down
+
+.PHONY: demo
+demo: build deps ## Start a real one-node cluster, rotate its key, and show it
+	CLUSTER=$(CLUSTER) AGENT_TAR=$(AGENT_TAR) PATH=$(BIN):$$PATH test/demo.sh
+
+##
+## Tests
+##
+
+.PHONY: test
+test: ## Run everything: lint, unit, integration on a bare control plane, end-to-end on the real cluster
+	@rm -rf $(TEST)
+	@status=0; for suite in $(SUITES); do $(MAKE) test-$$suite || status=1; done; \
+		$(TALLY) --report --dir $(TEST) $(SUITES) || status=1; exit $$status
+
+.PHONY: test-lint
+test-lint: $(TALLY)
+	$(TALLY) --suite lint --dir $(TEST) --plain -- $(MAKE) lint
+
+.PHONY: test-unit
+test-unit: $(TALLY) ## Unit, property, fuzz-corpus and script tests
+	$(TALLY) --suite unit --dir $(TEST) -- go test -json ./...
+
+.PHONY: test-harness
+test-harness: $(TALLY) ## Tests of the test cluster's own pure parts
+	$(TALLY) --suite harness --dir $(TEST) -- go -C test/cluster test -json ./...
+
+.PHONY: test-integration
+test-integration: $(TALLY) deps ## Migration against real kube-apiservers without nodes
+	$(CLUSTER) build --kubernetes $(KUBERNETES) >/dev/null
+	$(TALLY) --suite integration --dir $(TEST) -- go test -json -tags integration -count=1 -timeout 15m ./test/integration/...
+
+.PHONY: test-e2e
+test-e2e: $(TALLY) build deps ## The whole program on real clusters of one and three nodes
+	$(CLUSTER) build --kubernetes $(KUBERNETES) >/dev/null
+	$(TALLY) --suite e2e --dir $(TEST) -- go test -json -tags e2e -count=1 -timeout 40m ./test/e2e/...
+
+.PHONY: test-matrix
+test-matrix: build deps ## One rotation on each further version of Kubernetes: the older proof
+	PLUGIN=$(BIN)/kubectl-encryption CLUSTER=$(CLUSTER) AGENT_TAR=$(AGENT_TAR) test/matrix.sh v1.33.13
+
+.PHONY: test-race
+test-race: ## Unit tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race ./pkg/... ./cmd/...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## Lint everything
+	$(GOLANGCI) run ./...
+	$(GOLANGCI) run --build-tags e2e,integration ./test/...
+	cd test/cluster && $(GOLANGCI) run --config ../../.golangci.yml ./...
+
+$(GOLANGCI):
+	GOBIN=$(dir $@) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## Format everything
+	$(GOLANGCI) fmt ./...
+
+.PHONY: tidy
+tidy: ## Bring go.mod and go.sum in order
+	go mod tidy
+	cd test/cluster && go mod tidy
+
+.PHONY: clean
+clean: ## Remove what was built; not the caches
+	rm -rf $(BIN) $(OUTPUT)

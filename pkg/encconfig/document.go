@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -38,6 +39,8 @@ type transformer struct {
 	secret keys.Secret
 	// node is the key's own mapping for a local provider, the provider's mapping for all others.
 	node *yaml.Node
+	// entry is the provider's mapping that a key of a local provider came from, nil for a new key.
+	entry *yaml.Node
 }
 
 // Digest is what kube-apiserver 1.34 and later reports for a file of these bytes
@@ -131,6 +134,7 @@ func (r *rule) arrange(want []Key, secret keys.Secret) {
 func providerNodes(chain []transformer) []*yaml.Node {
 	var list []*yaml.Node
 	var last Provider
+	commented := map[*yaml.Node]bool{nil: true}
 	for _, t := range chain {
 		switch {
 		case !t.key.Provider.Local():
@@ -143,9 +147,19 @@ func providerNodes(chain []transformer) []*yaml.Node {
 			keyList := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: []*yaml.Node{t.node}}
 			list = append(list, mapping(string(t.key.Provider), mapping("keys", keyList)))
 		}
+		if !commented[t.entry] {
+			commented[t.entry] = true
+			takeComments(list[len(list)-1], t.entry)
+		}
 		last = t.key.Provider
 	}
 	return list
+}
+
+// takeComments puts the comments of the entry that keys came from on the entry that the first of them is in now.
+func takeComments(to, from *yaml.Node) {
+	to.HeadComment = strings.Trim(to.HeadComment+"\n"+from.HeadComment, "\n")
+	to.FootComment = strings.Trim(to.FootComment+"\n"+from.FootComment, "\n")
 }
 
 func keyNode(name string, secret keys.Secret) *yaml.Node {

@@ -93,7 +93,7 @@ func (s *sampler) provider(chain []encconfig.Key) string {
 	case encconfig.KMS:
 		return fmt.Sprintf("      - kms:\n          apiVersion: v2\n          name: %s\n          endpoint: unix:///run/%[1]s.sock\n", chain[0].Name)
 	default:
-		text := fmt.Sprintf("      - %s:\n          keys:\n", p)
+		text := s.keyNote(chain[0], "      ") + fmt.Sprintf("      - %s:\n          keys:\n", p)
 		for _, k := range chain {
 			text += s.keyNote(k, "            ") + fmt.Sprintf("            - name: %q%s\n              secret: %s%s\n",
 				k.Name, s.lineNote(k), secretFor(k), s.lineNote(k))

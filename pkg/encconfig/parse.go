@@ -152,23 +152,14 @@ func parseProvider(n *yaml.Node) ([]transformer, error) {
 		case KMS:
 			return parseKMS(n, body)
 		default:
-			return parseKeys(p, body)
+			chain, err := parseKeys(p, body)
+			for i := range chain {
+				chain[i].entry = n
+			}
+			return chain, err
 		}
 	}
 	return nil, nil
-}
-
-// parseKMS keeps a KMS provider as it is: it has a name, and its keys are elsewhere.
-func parseKMS(n, body *yaml.Node) ([]transformer, error) {
-	f, err := fields(body, "kms", "apiVersion", "name", "cachesize", "endpoint", "timeout")
-	if err != nil {
-		return nil, err
-	}
-	name, err := text(f["name"], body, "name")
-	if err != nil {
-		return nil, err
-	}
-	return []transformer{{key: Key{Provider: KMS, Name: name}, node: n}}, nil
 }
 
 func parseKeys(p Provider, n *yaml.Node) ([]transformer, error) {

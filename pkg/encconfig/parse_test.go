@@ -159,6 +159,17 @@ func TestParse_refuses(t *testing.T) {
 		"a KMS plugin without a name":      {ruled("kms: {apiVersion: v2, endpoint: 'unix:///a'}"), "line 6: the field name is missing"},
 		"a KMS plugin with unknown fields": {ruled("kms: {apiVersion: v2, name: a, endpoint: 'unix:///a', url: x}"), "line 6: kms has an unknown field"},
 		"one KMS plugin twice in a rule":   {ruled(kmsV2("a"), kmsV2("a")), "kms/a is listed twice"},
+		"one KMS plugin in two rules":      {ruled(kmsV2("a")) + entry("[configmaps]", kmsV2("a")), "kms/a is listed twice"},
+		"a KMS plugin without an endpoint": {ruled("kms: {apiVersion: v2, name: a}"), "the field endpoint is missing"},
+		"a KMS plugin at a web address":    {ruled("kms: {apiVersion: v2, name: a, endpoint: 'https://a'}"), "endpoint"},
+		"a KMS plugin of an odd version":   {ruled("kms: {apiVersion: v3, name: a, endpoint: 'unix:///a'}"), "apiVersion"},
+		"a KMS v2 plugin with a cache":     {ruled("kms: {apiVersion: v2, name: a, endpoint: 'unix:///a', cachesize: 5}"), "cachesize"},
+		"a KMS cache of nothing":           {ruled("kms: {name: a, endpoint: 'unix:///a', cachesize: 0}"), "cachesize"},
+		"a KMS cache that is text":         {ruled("kms: {name: a, endpoint: 'unix:///a', cachesize: many}"), "cachesize"},
+		"a KMS time limit without a unit":  {ruled("kms: {apiVersion: v2, name: a, endpoint: 'unix:///a', timeout: soon}"), "timeout"},
+		"a KMS time limit of nothing":      {ruled("kms: {apiVersion: v2, name: a, endpoint: 'unix:///a', timeout: 0s}"), "timeout"},
+		"a KMS v2 name with a colon":       {ruled(kmsV2("'a:b'")), "name"},
+		"an anchor in a KMS entry":         {ruled("kms: {apiVersion: v2, name: a, endpoint: &e 'unix:///a'}"), "line 6: endpoint " + plainString},
 
 		// A key.
 		"a key with an unknown field":          {ruled("aesgcm: {keys: [{name: a, secret: $A, age: 1}]}"), "line 6: key has an unknown field"},

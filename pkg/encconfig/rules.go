@@ -65,7 +65,11 @@ func checkChain(chain []transformer, named map[Key]string) error {
 		}
 		seen = append(seen, t.key)
 		id := Key{Provider: t.key.Provider, Name: t.key.Name}
-		if print, ok := named[id]; ok && print != t.key.Fingerprint {
+		known, ok := named[id]
+		if ok && id.Provider == KMS {
+			return fmt.Errorf("%s is listed twice", t.key) // kube-apiserver wants one entry for each plugin
+		}
+		if ok && known != t.key.Fingerprint {
 			return fmt.Errorf("the name %s stands for two different keys", t.key)
 		}
 		named[id] = t.key.Fingerprint

@@ -24,11 +24,12 @@ const redacted = "REDACTED"
 
 // Secret is key material. Every way of printing it gives REDACTED; Bytes is the one way out.
 type Secret struct {
-	raw []byte
+	// raw is behind a pointer: fmt asks no method for %p and %w, and prints the fields of what it is given.
+	raw *[]byte
 }
 
 // New makes a secret of raw, which the caller gives up.
-func New(raw []byte) Secret { return Secret{raw: raw} }
+func New(raw []byte) Secret { return Secret{raw: &raw} }
 
 // Generate reads a new key from random.
 func Generate(random io.Reader) (Secret, error) {
@@ -36,14 +37,21 @@ func Generate(random io.Reader) (Secret, error) {
 	if _, err := io.ReadFull(random, raw); err != nil {
 		return Secret{}, fmt.Errorf("read %d random bytes: %w", Size, err)
 	}
-	return Secret{raw: raw}, nil
+	return New(raw), nil
+}
+
+func (s Secret) bytes() []byte {
+	if s.raw == nil {
+		return nil
+	}
+	return *s.raw
 }
 
 // Base64 is the key as kube-apiserver reads it from its configuration.
-func (s Secret) Base64() string { return base64.StdEncoding.EncodeToString(s.raw) }
+func (s Secret) Base64() string { return base64.StdEncoding.EncodeToString(s.bytes()) }
 
 // Len is the length of the key in bytes.
-func (s Secret) Len() int { return len(s.raw) }
+func (s Secret) Len() int { return len(s.bytes()) }
 
 // Fingerprint names a key without telling it: the first 64 bits of a hash over provider, name and key.
 // A key that was drawn at random can't be found from it.
@@ -53,7 +61,7 @@ func (s Secret) Fingerprint(provider, name string) string {
 		h.Write([]byte(part))
 		h.Write([]byte{0})
 	}
-	h.Write(s.raw)
+	h.Write(s.bytes())
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
