@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/completion"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/term"
 )
 
 func main() { os.Exit(run(os.Args)) }
@@ -40,7 +41,9 @@ func run(argv []string) int {
 	if err == nil {
 		return hint.ExitDone
 	}
-	fmt.Fprint(os.Stderr, hint.Render(err))
+	for line := range strings.Lines(hint.Render(err)) { // it may quote what a cluster says
+		fmt.Fprintln(os.Stderr, term.Escape(strings.TrimSuffix(line, "\n")))
+	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return hint.ExitInterrupted
 	}

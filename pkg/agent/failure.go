@@ -27,8 +27,7 @@ type callError struct {
 
 // Error implements error. The error number is all that is told of the cause: everything else might quote a file.
 func (c *callError) Error() string {
-	var errno syscall.Errno
-	if errors.As(c.err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](c.err); ok {
 		return c.doing + ": " + errno.Error()
 	}
 	return c.doing + ": unexpected error"
@@ -47,16 +46,13 @@ func failf(code agentapi.Code, format string, args ...any) error {
 
 // reason is what may be shown of an error: what the agent itself has put into words, nothing else.
 func reason(err error) string {
-	var own plain
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[plain](err); ok {
 		return own.Error()
 	}
-	var coded *agentapi.Error
-	if errors.As(err, &coded) {
+	if coded, ok := errors.AsType[*agentapi.Error](err); ok {
 		return coded.Message
 	}
-	var call *callError
-	if errors.As(err, &call) {
+	if call, ok := errors.AsType[*callError](err); ok {
 		return call.Error()
 	}
 	return "unexpected error"
@@ -64,8 +60,7 @@ func reason(err error) string {
 
 // coded is the error for the response: as it is if it has a code, with the given one otherwise.
 func coded(err error, code agentapi.Code) *agentapi.Error {
-	var has *agentapi.Error
-	if errors.As(err, &has) {
+	if has, ok := errors.AsType[*agentapi.Error](err); ok {
 		return has
 	}
 	return &agentapi.Error{Code: code, Message: reason(err)}

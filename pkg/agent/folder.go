@@ -71,7 +71,7 @@ func (f *folder) read(name string, limit int64) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if !f.owns(info) {
 		return content{}, plainf("%s is not owned by user %d", name, f.owner)
 	}
@@ -212,7 +212,7 @@ func (f *folder) syncName(name, call string) error {
 	if err != nil {
 		return callFailed(err, "open %s to sync it", name)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if err := file.Sync(); err != nil {
 		return callFailed(err, "sync %s", name)
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/keys"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew") //nolint:gochecknoglobals // a flag of go test
+var update = flag.Bool("update", false, "write the golden files anew")
 
 func assertGolden(t *testing.T, name, got string) {
 	t.Helper()

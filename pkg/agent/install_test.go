@@ -4,7 +4,6 @@
 package agent
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -145,7 +144,7 @@ func TestInstall_refuses(t *testing.T) {
 		},
 		{
 			"a message for an agent that is gone",
-			func(t *testing.T, n *node, _ *agentapi.Installation) { n.identity = n.restarted("run-1").identity },
+			func(_ *testing.T, n *node, _ *agentapi.Installation) { n.identity = n.restarted("run-1").identity },
 			agentapi.NotSealed, "not sealed for this agent",
 		},
 		{
@@ -366,7 +365,7 @@ func TestInstall_ofTwoAtOnceOneWins(t *testing.T) {
 			if i == winner {
 				continue
 			}
-			require.Error(t, err, fmt.Sprintf("round %d: both %d and %d", round, winner, i))
+			require.Error(t, err, "round %d: both %d and %d", round, winner, i)
 			assert.Equal(t, agentapi.Changed, coded(err, "").Code)
 		}
 		assertSound(t, n, installations[winner].To)

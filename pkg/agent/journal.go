@@ -57,7 +57,7 @@ func (h history) protect() error {
 	if err != nil {
 		return callFailed(err, "open the %s folder", h.label)
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	info, err := dir.Stat()
 	if err != nil {
 		return callFailed(err, "look at the %s folder", h.label)

@@ -49,7 +49,7 @@ func newNode(t *testing.T, config []byte) *node {
 // tempFolder is in memory where it can be: these tests sync thousands of times, and it is not the disk that they test.
 func tempFolder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "agent-test-")
+	dir, err := os.MkdirTemp("/dev/shm", "agent-test-") //nolint:usetesting // t.TempDir is on disk
 	if err != nil {
 		return t.TempDir()
 	}

@@ -123,7 +123,7 @@ func TestServe_answerThatWouldNotBeRead(t *testing.T) {
 	n := newNode(t, exampleConfig("1"))
 	n.write(append(exampleConfig("1"), []byte("# "+strings.Repeat("x", 1<<19)+"\n")...))
 	recipients := map[string][]byte{}
-	for _, name := range strings.Split("a b c d e f g h i j k l m n o p q r s t u v w x y z", " ") {
+	for name := range strings.SplitSeq("a b c d e f g h i j k l m n o p q r s t u v w x y z", " ") {
 		recipients[name] = n.identity.PublicKey()
 	}
 	resp := n.ask(agentapi.Request{Op: agentapi.Propose, Propose: &agentapi.Proposal{

@@ -15,12 +15,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
-
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/streaming/pkg/httpstream"
 )
 
 // Forwarder opens connections to pods through the API server, as kubectl port-forward does, without a local port.
@@ -84,12 +83,12 @@ func (f *Forwarder) dialer(pod string) (httpstream.Dialer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare port-forward: %w", err)
 	}
-	old := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
-	modern, err := portforward.NewSPDYOverWebsocketDialer(url, f.config)
+	old := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
+	modern, err := portforward.NewSPDYOverWebsocketDialerForStreaming(url, f.config)
 	if err != nil {
 		return nil, fmt.Errorf("prepare port-forward: %w", err)
 	}
-	return portforward.NewFallbackDialer(modern, old, func(err error) bool {
+	return portforward.NewFallbackDialerForStreaming(modern, old, func(err error) bool {
 		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
 	}), nil
 }

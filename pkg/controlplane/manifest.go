@@ -68,11 +68,13 @@ func ReadManifest(pod *corev1.Pod) (Manifest, error) {
 	return m, nil
 }
 
-// readFlags reads "--name=value" and "--name"; the command itself comes first and is passed over.
+// readFlags reads "--name=value", "--name value" and "--name"; the command itself comes first and is passed over.
+// kube-apiserver takes an underscore for a hyphen (k8s.io/component-base@v0.37.2 cli/flag/flags.go).
 func readFlags(command []string) (map[string]string, error) {
 	flags := map[string]string{}
 	for i, word := range command {
 		name, value, hasValue := strings.Cut(strings.TrimLeft(word, "-"), "=")
+		name = strings.ReplaceAll(name, "_", "-")
 		if !strings.HasPrefix(word, "-") || !strings.HasPrefix(name, "encryption-") && !slices.Contains(
 			[]string{"secure-port", "etcd-compaction-interval"}, name) {
 			continue
@@ -119,7 +121,7 @@ func (m *Manifest) locate(pod *corev1.Pod, c corev1.Container) {
 		return
 	}
 	at := slices.IndexFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
-	if at < 0 || pod.Spec.Volumes[at].HostPath == nil {
+	if at < 0 || pod.Spec.Volumes[at].HostPath == nil || mount.SubPathExpr != "" {
 		return
 	}
 	host := path.Join(pod.Spec.Volumes[at].HostPath.Path, mount.SubPath)

@@ -9,6 +9,7 @@ package hint
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -74,12 +75,7 @@ func AtStage(err error, stage, safe string, hints ...string) error {
 }
 
 func contains(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, s)
 }
 
 // ExitCode is the exit code for an error, 0 for none.

@@ -97,7 +97,7 @@ func (r *Runner) waitForPod(ctx context.Context, job *batchv1.Job, spec Spec) (*
 		pods, err := r.Client.CoreV1().Pods(project.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "batch.kubernetes.io/job-name=" + job.Name})
 		if err != nil {
 			last = err.Error()
-			return false, nil // asked again until the time is over
+			return false, nil //nolint:nilerr // asked again until the time is over
 		}
 		if len(pods.Items) == 0 {
 			return false, nil

@@ -17,7 +17,7 @@ import (
 // config makes a description of one rule from words such as "gcm2 gcm1 identity".
 func config(words string) *encconfig.Description {
 	r := encconfig.Rule{Resources: []string{"secrets"}}
-	for _, w := range strings.Fields(words) {
+	for w := range strings.FieldsSeq(words) {
 		r.Keys = append(r.Keys, key(w))
 	}
 	return &encconfig.Description{Digest: words, Rules: []encconfig.Rule{r}}
@@ -75,42 +75,50 @@ func TestNext(t *testing.T) {
 		{
 			"an instance that lags behind its file => everything waits for it",
 			plan.Observed{Nodes: lagging(nodes("", "gcm1 identity", "gcm1 identity"))},
-			plan.Goal{Target: key("gcm2")}, "await",
+			plan.Goal{Target: key("gcm2")},
+			"await",
 		},
 		{
 			"two nodes, new key => read key first",
 			plan.Observed{Nodes: nodes("", "gcm1 identity", "gcm1 identity")},
-			plan.Goal{Target: key("gcm2")}, "push add-read-key a to a,b aesgcm/1 aesgcm/2 identity",
+			plan.Goal{Target: key("gcm2")},
+			"push add-read-key a to a,b aesgcm/1 aesgcm/2 identity",
 		},
 		{
 			"one node, new key => write key at once",
 			plan.Observed{Nodes: nodes("", "gcm1 identity")},
-			plan.Goal{Target: key("box2")}, "push add-write-key a to a secretbox/2 aesgcm/1 identity",
+			plan.Goal{Target: key("box2")},
+			"push add-write-key a to a secretbox/2 aesgcm/1 identity",
 		},
 		{
 			"read key on one of two nodes => the other gets the same file",
 			plan.Observed{Nodes: nodes("", "gcm1 identity", "gcm1 gcm2 identity")},
-			plan.Goal{Target: key("gcm2")}, "push keep b to a aesgcm/1 aesgcm/2 identity",
+			plan.Goal{Target: key("gcm2")},
+			"push keep b to a aesgcm/1 aesgcm/2 identity",
 		},
 		{
 			"read key proven everywhere => promotion",
 			plan.Observed{Nodes: nodes("", "gcm1 gcm2 identity", "gcm1 gcm2 identity")},
-			plan.Goal{Target: key("gcm2")}, "push promote a to a,b aesgcm/2 aesgcm/1 identity",
+			plan.Goal{Target: key("gcm2")},
+			"push promote a to a,b aesgcm/2 aesgcm/1 identity",
 		},
 		{
 			"promoted on one of two nodes => the other follows, not the other way round",
 			plan.Observed{Nodes: nodes("", "gcm2 gcm1 identity", "gcm1 gcm2 identity")},
-			plan.Goal{Target: key("gcm2")}, "push keep a to b aesgcm/2 aesgcm/1 identity",
+			plan.Goal{Target: key("gcm2")},
+			"push keep a to b aesgcm/2 aesgcm/1 identity",
 		},
 		{
 			"promoted and proven => baselines",
 			plan.Observed{Nodes: nodes("", "gcm2 gcm1", "gcm2 gcm1")},
-			plan.Goal{Target: key("gcm2")}, "settle",
+			plan.Goal{Target: key("gcm2")},
+			"settle",
 		},
 		{
 			"baselines recorded => migration",
 			plan.Observed{Nodes: nodes("", "gcm2 gcm1"), Progress: plan.Progress{Settled: true}},
-			plan.Goal{Target: key("gcm2")}, "migrate",
+			plan.Goal{Target: key("gcm2")},
+			"migrate",
 		},
 		{
 			"migrated, an old key beyond retention and proven unneeded => it leaves",
@@ -118,7 +126,8 @@ func TestNext(t *testing.T) {
 				Nodes: nodes("", "gcm4 gcm3 gcm2 gcm1 identity"), Progress: plan.Progress{Settled: true, Migrated: true},
 				Unneeded: []encconfig.Key{key("gcm3"), key("gcm2"), key("gcm1")},
 			},
-			plan.Goal{Target: key("gcm4"), Keep: 3}, "push remove a to a aesgcm/4 aesgcm/3 aesgcm/2 identity",
+			plan.Goal{Target: key("gcm4"), Keep: 3},
+			"push remove a to a aesgcm/4 aesgcm/3 aesgcm/2 identity",
 		},
 		{
 			"retention of one key asked for => the one before the write key stays all the same",
@@ -126,42 +135,50 @@ func TestNext(t *testing.T) {
 				Nodes: nodes("", "gcm3 gcm2 gcm1"), Progress: plan.Progress{Settled: true, Migrated: true},
 				Unneeded: []encconfig.Key{key("gcm2"), key("gcm1")},
 			},
-			plan.Goal{Target: key("gcm3"), Keep: 1}, "push remove a to a aesgcm/3 aesgcm/2",
+			plan.Goal{Target: key("gcm3"), Keep: 1},
+			"push remove a to a aesgcm/3 aesgcm/2",
 		},
 		{
 			"migrated, old keys without proof => they stay",
 			plan.Observed{Nodes: nodes("", "gcm4 gcm3 gcm2 gcm1"), Progress: plan.Progress{Settled: true, Migrated: true}},
-			plan.Goal{Target: key("gcm4"), Keep: 2}, "close",
+			plan.Goal{Target: key("gcm4"), Keep: 2},
+			"close",
 		},
 		{
 			"removal on one of two nodes => the other follows",
 			plan.Observed{Nodes: nodes("", "gcm3 gcm2", "gcm3 gcm2 gcm1"), Progress: all},
-			plan.Goal{Target: key("gcm3"), Keep: 2}, "push keep a to b aesgcm/3 aesgcm/2",
+			plan.Goal{Target: key("gcm3"), Keep: 2},
+			"push keep a to b aesgcm/3 aesgcm/2",
 		},
 		{
 			"all is done => done",
 			plan.Observed{Nodes: nodes("", "gcm2 gcm1", "gcm2 gcm1"), Progress: all},
-			plan.Goal{Target: key("gcm2"), Keep: 8}, "done",
+			plan.Goal{Target: key("gcm2"), Keep: 8},
+			"done",
 		},
 		{
 			"abort with the key on all nodes => it is taken out without waiting for proofs",
 			plan.Observed{Nodes: lagging(nodes("gcm1 identity", "gcm1 gcm2 identity", "gcm1 gcm2 identity"))},
-			plan.Goal{Target: key("gcm2"), Abort: true}, "push remove a to a,b aesgcm/1 identity",
+			plan.Goal{Target: key("gcm2"), Abort: true},
+			"push remove a to a,b aesgcm/1 identity",
 		},
 		{
 			"abort with the key on one node => it gets the others' file",
 			plan.Observed{Nodes: nodes("gcm1 identity", "gcm1 gcm2 identity", "gcm1 identity")},
-			plan.Goal{Target: key("gcm2"), Abort: true}, "push keep b to a aesgcm/1 identity",
+			plan.Goal{Target: key("gcm2"), Abort: true},
+			"push keep b to a aesgcm/1 identity",
 		},
 		{
 			"abort, the key is out, an instance still has it loaded => wait",
 			plan.Observed{Nodes: lagging(nodes("gcm1 gcm2", "gcm1", "gcm1"))},
-			plan.Goal{Target: key("gcm2"), Abort: true}, "await",
+			plan.Goal{Target: key("gcm2"), Abort: true},
+			"await",
 		},
 		{
 			"abort, the key is out and the record open => close it",
 			plan.Observed{Nodes: nodes("gcm1 gcm2", "gcm1", "gcm1")},
-			plan.Goal{Target: key("gcm2"), Abort: true}, "close",
+			plan.Goal{Target: key("gcm2"), Abort: true},
+			"close",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -190,27 +207,32 @@ func TestNext_refuses(t *testing.T) {
 		{
 			"two nodes with different keys",
 			plan.Observed{Nodes: nodes("", "gcm1", "gcm7")},
-			plan.Goal{Target: key("gcm8")}, "differ (no single step",
+			plan.Goal{Target: key("gcm8")},
+			"differ (no single step",
 		},
 		{
 			"three nodes with three states",
 			plan.Observed{Nodes: nodes("", "gcm1", "gcm1 gcm2", "gcm2 gcm1")},
-			plan.Goal{Target: key("gcm2")}, "more than two",
+			plan.Goal{Target: key("gcm2")},
+			"more than two",
 		},
 		{
 			"abort after the promotion reached one node",
 			plan.Observed{Nodes: nodes("gcm1", "gcm2 gcm1", "gcm1 gcm2")},
-			plan.Goal{Target: key("gcm2"), Abort: true}, "has been the write key",
+			plan.Goal{Target: key("gcm2"), Abort: true},
+			"has been the write key",
 		},
 		{
 			"abort of a key that was once the write key and put back by hand",
 			plan.Observed{Nodes: nodes("gcm1; gcm2 gcm1", "gcm1 gcm2", "gcm1 gcm2")},
-			plan.Goal{Target: key("gcm2"), Abort: true}, "has been the write key",
+			plan.Goal{Target: key("gcm2"), Abort: true},
+			"has been the write key",
 		},
 		{
 			"abort of a key that somebody else added",
 			plan.Observed{Nodes: nodes("", "gcm1 gcm2", "gcm1 gcm2")},
-			plan.Goal{Target: key("gcm2"), Abort: true}, "was not added by this tool",
+			plan.Goal{Target: key("gcm2"), Abort: true},
+			"was not added by this tool",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

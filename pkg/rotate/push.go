@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"sync"
 
@@ -164,9 +165,7 @@ func (r *Run) install(ctx context.Context, agents *nodejob.Agents, step plan.Ste
 			From: before[node].Digest, To: proposed.Config.Digest, Sealed: proposed.Sealed[node],
 		}}
 	})
-	for node, s := range states {
-		r.files[node] = s
-	}
+	maps.Copy(r.files, states)
 	if err != nil {
 		return err
 	}

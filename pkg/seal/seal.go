@@ -49,7 +49,7 @@ type Context struct {
 func (c Context) info() []byte {
 	info := []byte(label)
 	for _, part := range []string{c.Run, c.Recipient, c.From, c.To} {
-		info = binary.BigEndian.AppendUint32(info, uint32(len(part)))
+		info = binary.BigEndian.AppendUint32(info, uint32(len(part))) //nolint:gosec // names and digests are far shorter than 4 GiB
 		info = append(info, part...)
 	}
 	return info

@@ -10,11 +10,13 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
-// Set by the linker (-X). Empty in a build by plain go build.
+// Set by the linker (-X), which sets variables only. Empty in a build by plain go build.
+//
+//nolint:gochecknoglobals // see above
 var (
-	version     string //nolint:gochecknoglobals // the linker sets variables only
-	commit      string //nolint:gochecknoglobals // the linker sets variables only
-	agentDigest string //nolint:gochecknoglobals // the linker sets variables only
+	version     string
+	commit      string
+	agentDigest string
 )
 
 // Info is what is known of a build.

@@ -34,11 +34,12 @@ func main() {
 	report := flag.Bool("report", false, "sum up the suites that are named")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	t := tally{dir: *dir, plain: *plain, out: os.Stdout, errOut: os.Stderr}
 	var err error
 	if *report {
-		err = sumUp(*dir, flag.Args(), os.Stdout)
+		err = t.sumUp(flag.Args())
 	} else {
-		err = runSuite(ctx, *dir, *suite, *plain, flag.Args())
+		err = t.runSuite(ctx, *suite, flag.Args())
 	}
 	stop()
 	if err != nil {
@@ -47,29 +48,36 @@ func main() {
 	}
 }
 
+// tally is where counts and output go.
+type tally struct {
+	dir         string
+	plain       bool
+	out, errOut io.Writer
+}
+
 // counts of one suite.
 type counts struct {
 	Passed, Failed int
 }
 
-func runSuite(ctx context.Context, dir, suite string, plain bool, command []string) error {
-	if suite == "" || dir == "" || len(command) == 0 {
+func (t tally) runSuite(ctx context.Context, suite string, command []string) error {
+	if suite == "" || t.dir == "" || len(command) == 0 {
 		return errors.New("needs --suite, --dir and a command")
 	}
-	fmt.Printf("== %s: %s\n", suite, strings.Join(command, " "))
+	fmt.Fprintf(t.out, "== %s: %s\n", suite, strings.Join(command, " "))
 	started := time.Now()
-	c, err := count(ctx, plain, command)
+	c, err := t.count(ctx, command)
 	if err != nil && c.Failed == 0 {
 		c.Failed = 1
 	}
 	if c.Passed+c.Failed == 0 {
 		c.Failed, err = 1, errors.New("no test has run")
 	}
-	fmt.Printf("== %s: %d passed, %d failed (%s)\n", suite, c.Passed, c.Failed, time.Since(started).Round(time.Second))
+	fmt.Fprintf(t.out, "== %s: %d passed, %d failed (%s)\n", suite, c.Passed, c.Failed, time.Since(started).Round(time.Second))
 	data, jsonErr := json.Marshal(c)
-	writeErr := os.MkdirAll(dir, 0o755)
+	writeErr := os.MkdirAll(t.dir, 0o755)
 	if writeErr == nil {
-		writeErr = os.WriteFile(filepath.Join(dir, suite+".json"), data, 0o644)
+		writeErr = os.WriteFile(filepath.Join(t.dir, suite+".json"), data, 0o644)
 	}
 	if err == nil && c.Failed > 0 {
 		err = fmt.Errorf("suite %s: %d failed", suite, c.Failed)
@@ -77,12 +85,12 @@ func runSuite(ctx context.Context, dir, suite string, plain bool, command []stri
 	return errors.Join(err, jsonErr, writeErr)
 }
 
-func count(ctx context.Context, plain bool, command []string) (counts, error) {
+func (t tally) count(ctx context.Context, command []string) (counts, error) {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.Stderr = os.Stderr
-	if plain {
-		cmd.Stdout = os.Stdout
+	cmd.Stderr = t.errOut
+	if t.plain {
+		cmd.Stdout = t.out
 		if err := cmd.Run(); err != nil {
 			return counts{Failed: 1}, err
 		}
@@ -95,7 +103,7 @@ func count(ctx context.Context, plain bool, command []string) (counts, error) {
 	if err := cmd.Start(); err != nil {
 		return counts{}, err
 	}
-	c := read(out, os.Stdout)
+	c := read(out, t.out)
 	return c, cmd.Wait()
 }
 
@@ -155,22 +163,22 @@ func (c *counts) add(e event, output []string, out io.Writer) {
 }
 
 // sumUp prints a line a suite and the total, as the last lines of a run.
-func sumUp(dir string, suites []string, out io.Writer) error {
+func (t tally) sumUp(suites []string) error {
 	var total counts
 	for _, suite := range suites {
 		c := counts{Failed: 1}
-		data, err := os.ReadFile(filepath.Join(dir, suite+".json"))
+		data, err := os.ReadFile(filepath.Join(t.dir, suite+".json"))
 		if err == nil {
 			err = json.Unmarshal(data, &c)
 		}
 		if err != nil {
-			fmt.Fprintf(out, "suite %s has not run\n", suite)
+			fmt.Fprintf(t.out, "suite %s has not run\n", suite)
 		}
-		fmt.Fprintf(out, "%s: %d passed, %d failed\n", suite, c.Passed, c.Failed)
+		fmt.Fprintf(t.out, "%s: %d passed, %d failed\n", suite, c.Passed, c.Failed)
 		total.Passed += c.Passed
 		total.Failed += c.Failed
 	}
-	fmt.Fprintf(out, "total: %d passed, %d failed\n", total.Passed, total.Failed)
+	fmt.Fprintf(t.out, "total: %d passed, %d failed\n", total.Passed, total.Failed)
 	if total.Failed > 0 {
 		return fmt.Errorf("%d failed", total.Failed)
 	}

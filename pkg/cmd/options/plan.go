@@ -58,8 +58,7 @@ func orNone(s string) string {
 // Failed is the event for an error.
 func Failed(err error) event.Failed {
 	f := event.Failed{Error: err.Error()}
-	var known *hint.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*hint.Error](err); ok {
 		f.Stage, f.Safe, f.Hints = known.Stage, known.Safe, known.Hints
 	}
 	return f

@@ -26,7 +26,7 @@ const serverTimeout = 5 * time.Second
 
 // NewCommand makes the command.
 func NewCommand(shared options.Shared) *cobra.Command {
-	print := genericclioptions.NewPrintFlags("")
+	format := genericclioptions.NewPrintFlags("")
 	var clientOnly bool
 	cmd := &cobra.Command{
 		Use:   "version",
@@ -46,17 +46,17 @@ func NewCommand(shared options.Shared) *cobra.Command {
 			if !clientOnly {
 				info.ServerVersion = serverVersion(cmd.Context(), shared)
 			}
-			if *print.OutputFormat == "" {
+			if *format.OutputFormat == "" {
 				return text(info, shared.Out)
 			}
-			p, err := print.ToPrinter()
+			p, err := format.ToPrinter()
 			if err != nil {
 				return err
 			}
 			return p.PrintObj(info, shared.Out)
 		},
 	}
-	print.AddFlags(cmd)
+	format.AddFlags(cmd)
 	cmd.Flags().BoolVar(&clientOnly, "client", false, "Ask no server")
 	return cmd
 }

@@ -48,7 +48,7 @@ func Up(ctx context.Context, options Options, log io.Writer) error {
 	if done, err := settle(ctx, dir, options, log); done || err != nil {
 		return err
 	}
-	if err := errors.Join(deps.CheckRoot(), deps.Check()); err != nil {
+	if err := errors.Join(deps.CheckRoot(), deps.Check(), deps.CheckInotify(options.Nodes)); err != nil {
 		return err
 	}
 	build, err := kubernetes.Get(ctx, options.Kubernetes, log)

@@ -80,8 +80,14 @@ func Check() error {
 	return nil
 }
 
-// Install gets what is missing from the machine's own package manager.
+// Install gets what is missing from the machine's own package manager, and
+// raises the one limit of the machine that is too low for several nodes.
 func Install(ctx context.Context, log io.Writer) error {
+	if raised, err := raiseInotify(); err != nil {
+		return err
+	} else if raised {
+		_, _ = fmt.Fprintln(log, "raised the limit of inotify instances until the next boot")
+	}
 	missing := Missing()
 	if len(missing) == 0 {
 		_, _ = fmt.Fprintln(log, "nothing is missing")
