@@ -146,7 +146,8 @@ func TestReadManifestFindsTheFileOnTheNode(t *testing.T) {
 			}, "/host", "c.yaml", false,
 		},
 		"a mount whose path is only a prefix of the name does not count": {
-			"/etc/encryption/c.yaml", []corev1.VolumeMount{{Name: "other", MountPath: "/etc"}, {Name: "host", MountPath: "/etc/enc"}},
+			"/etc/encryption/c.yaml",
+			[]corev1.VolumeMount{{Name: "other", MountPath: "/etc"}, {Name: "host", MountPath: "/etc/enc"}},
 			"/other/encryption", "c.yaml", false,
 		},
 		"a path with dots is followed": {

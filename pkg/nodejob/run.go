@@ -192,25 +192,26 @@ func checkImage(pod *corev1.Pod, image string) error {
 	return fmt.Errorf("the agent's pod on node %s does not run the image %s", pod.Spec.NodeName, image)
 }
 
-// Close ends all conversations and removes the Jobs with their pods. It does so also after an interruption.
+// Close ends all conversations and deletes the Jobs, also after an interruption. Their pods are gone a few seconds
+// later; Drain waits for that.
 func (a *Agents) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
 	var wg sync.WaitGroup
 	for _, s := range a.Sessions {
 		wg.Go(s.Close)
 	}
 	wg.Wait()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	var all []error
+	var g errgroup.Group
 	for _, job := range a.jobs {
 		if job != nil {
-			all = append(all, a.runner.remove(ctx, job))
+			g.Go(func() error { return a.runner.remove(ctx, job) })
 		}
 	}
-	return errors.Join(all...)
+	return g.Wait()
 }
 
-// remove deletes a Job and waits until its pods are gone.
+// remove deletes a Job, and its pods with it.
 func (r *Runner) remove(ctx context.Context, job *batchv1.Job) error {
 	err := r.Client.BatchV1().Jobs(project.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{
 		PropagationPolicy: new(metav1.DeletePropagationBackground),
@@ -219,12 +220,20 @@ func (r *Runner) remove(ctx context.Context, job *batchv1.Job) error {
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("delete Job %s: %w", job.Name, err)
 	}
-	err = wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
-		pods, err := r.Client.CoreV1().Pods(project.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "batch.kubernetes.io/job-name=" + job.Name})
-		return err == nil && len(pods.Items) == 0, nil
+	return nil
+}
+
+// Drain waits until no pod of any agent is left, also after an interruption.
+func (r *Runner) Drain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	selector := labels.Set{project.LabelName: project.Name}.String()
+	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
+		pods, err := r.Client.CoreV1().Pods(project.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+		return err == nil && len(pods.Items) == 0, nil //nolint:nilerr // asked again until the time is over
 	})
 	if err != nil {
-		return fmt.Errorf("wait until the pod of Job %s is gone: %w", job.Name, err)
+		return fmt.Errorf("wait until the agents' pods are gone: %w", err)
 	}
 	return nil
 }

@@ -72,8 +72,11 @@ func (r *Run) converged(ctx context.Context) error {
 	return r.note(ctx, func(rec *ledger.Rotation) { rec.Config = first.Config })
 }
 
-// note changes the run's record.
+// note changes the run's record, if it has one yet.
 func (r *Run) note(ctx context.Context, change func(*ledger.Rotation)) error {
+	if r.record.ID == "" {
+		return nil
+	}
 	change(&r.record)
 	return r.ledger().Update(ctx, func(l *ledger.Ledger) {
 		rec := l.ByID(r.record.ID)

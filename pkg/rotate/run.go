@@ -98,7 +98,7 @@ func (r *Run) Do(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.lock.Release(ctx)) }()
+	defer func() { err = errors.Join(err, r.runner.Drain(ctx), r.lock.Release(ctx)) }()
 	if swept, err := r.runner.Sweep(ctx, r.id); err != nil {
 		return err
 	} else if swept > 0 {

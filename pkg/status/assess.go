@@ -311,8 +311,8 @@ func conclude(st *v1alpha1.EncryptionStatus, s *Seen) {
 		st.Summary = fmt.Sprintf("%d object(s) are not proven to be stored with the write key; migrate them with: %s migrate --resources %s",
 			staleObjects, project.Command, strings.Join(staleResources(st), ","))
 	case len(unproven) > 0:
-		st.Summary = fmt.Sprintf("%s; with which keys the stored objects of %s are encrypted is not known. %s migrate --resources %s makes sure of it.",
-			agreement(st), strings.Join(unproven, ", "), project.Command, strings.Join(unproven, ","))
+		st.Summary = fmt.Sprintf("Not proven: with which keys the stored objects of %s are encrypted; make sure of it with: %s migrate --resources %s",
+			strings.Join(unproven, " and "), project.Command, strings.Join(unproven, ","))
 	default:
 		status, reason = metav1.ConditionTrue, v1alpha1.EncryptionCompleted
 		st.Healthy = true
