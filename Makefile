@@ -8,7 +8,7 @@ SHELL         := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS     += --no-print-directory
 
-MODULE  := github.com/kubectl-encryption/kubectl-encryption
+MODULE  := $(shell sed -n 's/^module //p' go.mod)
 OUTPUT  := $(CURDIR)/_output
 BIN     := $(CURDIR)/bin
 CACHE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kubectl-encryption
@@ -23,7 +23,7 @@ KUBERNETES  ?= v1.37.1
 CLUSTER     := $(OUTPUT)/bin/cluster
 TALLY       := $(OUTPUT)/bin/tally
 
-AGENT_IMAGE := ghcr.io/kubectl-encryption/encryption-agent
+AGENT_IMAGE := $(shell sed -n 's/.*AgentImage = "\(.*\)"/\1/p' pkg/project/project.go)
 AGENT_TAR   := $(OUTPUT)/encryption-agent.tar
 AGENT_SHA   := $(OUTPUT)/encryption-agent.digest
 

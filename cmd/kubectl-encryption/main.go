@@ -55,7 +55,7 @@ func interruptible(stop context.CancelFunc) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	<-signals
-	fmt.Fprintln(os.Stderr, "interrupted: ending at a safe point; once more to quit at once")
+	fmt.Fprintln(os.Stderr, "\ninterrupted: ending at a safe point; once more to quit at once")
 	stop()
 	<-signals
 	os.Exit(hint.ExitInterrupted)

@@ -31,15 +31,18 @@ func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string,
 		Short:       "Manage encryption at rest of a cluster's data",
 		Long: templates.LongDesc(`
 			Manage encryption at rest of the data that kube-apiserver stores in etcd: rotate keys, migrate what is
-			stored, and see how things are.
+			stored, and show what is proven of it.
 
 			It works on control planes whose kube-apiservers run as static pods, as kubeadm makes them.`),
 		Example: templates.Examples(`
-			# How is it?
+			# Is all well?
 			kubectl encryption status
 
 			# Rotate the key and migrate everything that is stored
 			kubectl encryption rotate
+
+			# Go on with a rotation that stopped
+			kubectl encryption rotate --resume
 
 			# Migrate what is stale of some resources
 			kubectl encryption migrate --resources secrets,configmaps`),

@@ -43,7 +43,11 @@ func ReadManifest(pod *corev1.Pod) (Manifest, error) {
 		return Manifest{}, fmt.Errorf("pod %s has no container kube-apiserver", pod.Name)
 	}
 	container := pod.Spec.Containers[at]
-	flags, err := readFlags(append(slices.Clone(container.Command), container.Args...))
+	command := append(slices.Clone(container.Command), container.Args...)
+	if len(command) == 0 || !strings.HasPrefix(command[0], "-") && path.Base(command[0]) != "kube-apiserver" {
+		return Manifest{}, fmt.Errorf("pod %s: its container does not run kube-apiserver directly, so its flags can't be told", pod.Name)
+	}
+	flags, err := readFlags(command)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("pod %s: %w", pod.Name, err)
 	}

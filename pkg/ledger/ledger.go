@@ -18,8 +18,11 @@ import (
 // Version is the version of the format. A later one is not read and not overwritten.
 const Version = 1
 
-// keepRotations is how many rotations are kept; the ConfigMap stays far below its limit of 1 MiB.
-const keepRotations = 20
+// keepRotations is how many rotations are kept at most, keepDetails how many of them with all details.
+const (
+	keepRotations = 20
+	keepDetails   = 2
+)
 
 // Ledger is the whole record.
 type Ledger struct {
@@ -110,11 +113,25 @@ func (l *Ledger) ByID(id string) *Rotation {
 	return nil
 }
 
-// Begin adds a rotation and forgets the oldest where there are too many.
+// Begin adds a rotation and forgets the oldest where there are too many. Of older ones it keeps what proofs need:
+// digests, baselines and results, not the rules of the configuration nor the names of objects that failed.
 func (l *Ledger) Begin(r Rotation) {
 	l.Rotations = append(l.Rotations, r)
 	if over := len(l.Rotations) - keepRotations; over > 0 {
 		l.Rotations = slices.Delete(l.Rotations, 0, over)
+	}
+	for i := range max(0, len(l.Rotations)-keepDetails) {
+		l.Rotations[i].trim()
+	}
+}
+
+func (r *Rotation) trim() {
+	if r.Config != nil {
+		r.Config = &encconfig.Description{Digest: r.Config.Digest}
+	}
+	for name, m := range r.Migrations {
+		m.Skipped = nil
+		r.Migrations[name] = m
 	}
 }
 

@@ -81,7 +81,7 @@ func (s Store) update(ctx context.Context, change func(*Ledger)) error {
 		}
 	}
 	change(l)
-	data, err := json.MarshalIndent(l, "", "  ")
+	data, err := encode(l)
 	if err != nil {
 		return err
 	}
@@ -92,6 +92,35 @@ func (s Store) update(ctx context.Context, change func(*Ledger)) error {
 	cm.Data = map[string]string{dataKey: string(data)}
 	_, err = client.Update(ctx, cm, metav1.UpdateOptions{FieldManager: project.FieldManager})
 	return err
+}
+
+// maxSize leaves room under the limit of a ConfigMap, 1 MiB.
+const maxSize = 900 << 10
+
+// encode writes the record, without its oldest rotations if it would not fit otherwise.
+func encode(l *Ledger) ([]byte, error) {
+	for {
+		data, err := json.MarshalIndent(l, "", " ")
+		if err != nil || len(data) <= maxSize || len(l.Rotations) <= 1 {
+			return data, err
+		}
+		l.Rotations = l.Rotations[1:]
+	}
+}
+
+// maxSize is half of what a ConfigMap may hold.
+const maxSize = 512 << 10
+
+// encode forgets the oldest rotations of a record that would not fit: many resources, each with names of objects
+// that failed. A record that can't be written would stop every rotation.
+func encode(l *Ledger) ([]byte, error) {
+	for {
+		data, err := json.MarshalIndent(l, "", "  ")
+		if err != nil || len(data) <= maxSize || len(l.Rotations) <= 1 {
+			return data, err
+		}
+		l.Rotations = l.Rotations[1:]
+	}
 }
 
 func newConfigMap(data string) *corev1.ConfigMap {

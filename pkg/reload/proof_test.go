@@ -32,13 +32,13 @@ func TestProves(t *testing.T) {
 			reload.Evidence{TellsHash: true, Hash: digest}, never, true, "it reports the file's hash",
 		},
 		"another hash is reported": {
-			reload.Evidence{TellsHash: true, Hash: "sha256:bbbb"}, written, false, "it reports another hash",
+			reload.Evidence{TellsHash: true, Hash: "sha256:bbbb"}, written, false, "it still runs another configuration",
 		},
 		"another hash is reported and it started later than the file": {
-			reload.Evidence{TellsHash: true, Hash: "sha256:bbbb", Started: written.Add(time.Hour)}, written, false, "it reports another hash",
+			reload.Evidence{TellsHash: true, Hash: "sha256:bbbb", Started: written.Add(time.Hour)}, written, false, "it still runs another configuration",
 		},
 		"another hash is reported and it has reloaded since": {
-			reload.Evidence{TellsHash: true, Hash: "sha256:bbbb", LastSuccess: written.Add(time.Hour)}, written, false, "it reports another hash",
+			reload.Evidence{TellsHash: true, Hash: "sha256:bbbb", LastSuccess: written.Add(time.Hour)}, written, false, "it still runs another configuration",
 		},
 		"no hash is reported where one should be": {
 			reload.Evidence{TellsHash: true, Started: written.Add(time.Hour)}, written, false, "it runs without an encryption configuration",

@@ -125,7 +125,7 @@ func (e Evidence) Proves(digest string, written time.Time) Verdict {
 	case e.TellsHash && e.Hash == "":
 		return Verdict{false, "it runs without an encryption configuration"}
 	case e.TellsHash:
-		return Verdict{false, "it reports another hash"}
+		return Verdict{false, "it still runs another configuration"}
 	case written.IsZero():
 		return Verdict{false, "it does not report a hash (before 1.34), and the time of the file is not known"}
 	case e.Started.After(written.Add(startMargin)):

@@ -30,15 +30,27 @@ func (r *Run) await(ctx context.Context) (string, error) {
 			return "", r.converged(ctx)
 		}
 		if time.Now().After(deadline) {
-			return "", &hint.Error{
-				Err:  fmt.Errorf("not every kube-apiserver has loaded its file within %s: %s", r.ConvergeTimeout, strings.Join(lagging, "; ")),
-				Exit: hint.ExitTimeout,
-			}
+			return "", r.notYet(lagging)
 		}
 		if err := r.sleep(ctx, pollInterval); err != nil {
 			return "", err
 		}
 	}
+}
+
+// notYet is the end of the waiting. Before 1.34 there is a case in which it would never end: a file that is written
+// again with the bytes that are loaded already is no reload, so nothing proves it but a restart.
+func (r *Run) notYet(lagging []string) error {
+	e := &hint.Error{
+		Err:  fmt.Errorf("not every kube-apiserver has loaded its file within %s: %s", r.ConvergeTimeout, strings.Join(lagging, "; ")),
+		Exit: hint.ExitTimeout,
+	}
+	for _, evidence := range r.view.Evidence {
+		if !evidence.TellsHash {
+			e.Hints = []string{"before Kubernetes 1.34 a kube-apiserver may load a file without telling: restart the one that lags, then go on"}
+		}
+	}
+	return e
 }
 
 // lagging says which instances have not proven their file yet, and why.

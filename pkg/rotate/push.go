@@ -15,7 +15,6 @@ import (
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
@@ -88,6 +87,9 @@ func askAll(ctx context.Context, agents *nodejob.Agents, nodes []string, request
 	return states, err
 }
 
+// errReplan is returned by a step that was not done, since the nodes have changed since it was planned.
+var errReplan = errors.New("the nodes have changed meanwhile")
+
 // push puts a new configuration onto nodes. What the plan decided is decided again on what the agents see now; if
 // that has changed, nothing is done, and the plan is asked again.
 func (r *Run) push(ctx context.Context, step plan.Step) error {
@@ -101,8 +103,7 @@ func (r *Run) push(ctx context.Context, step plan.Step) error {
 			return err
 		}
 		if !reflect.DeepEqual(again, step) {
-			r.Emit(event.Notice{Text: "the nodes have changed meanwhile: planning again"})
-			return nil
+			return errReplan
 		}
 		proposed, err := r.propose(ctx, agents, step)
 		if err != nil {

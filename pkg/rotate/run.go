@@ -47,6 +47,8 @@ type state struct {
 	unproven bool
 	// last is the last step that was done.
 	last plan.Step
+	// replans counts how often a step was given up because the nodes had changed.
+	replans int
 }
 
 // New prepares a run. It sends no request.
@@ -61,6 +63,9 @@ func New(c *kube.Cluster, o Options) (*Run, error) {
 		migrator: migrate.NewMetadataClient(c.Metadata), sleep: sleep,
 	}, nil
 }
+
+// maxReplans is how often the nodes may change under a run before it gives up.
+const maxReplans = 3
 
 func sleep(ctx context.Context, d time.Duration) error {
 	select {
@@ -175,6 +180,12 @@ func (r *Run) do(ctx context.Context, o plan.Observed, step plan.Step) error {
 		return err
 	}
 	result, err := r.carryOut(ctx, step)
+	if errors.Is(err, errReplan) && r.replans < maxReplans {
+		r.replans++
+		r.number--
+		r.Emit(event.Notice{Text: err.Error() + ": planning again"})
+		return nil
+	}
 	if err != nil {
 		return err
 	}

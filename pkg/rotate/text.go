@@ -42,7 +42,7 @@ func (r *Run) text(s plan.Step) string {
 	k := r.goal.Target
 	switch s.Kind {
 	case plan.Await:
-		return fmt.Sprintf("wait until %s loaded the file of its node", r.everyInstance())
+		return fmt.Sprintf("wait until %s loaded the file of its node (it looks once a minute)", r.everyInstance())
 	case plan.Settle:
 		return "let writes in flight end and record baselines"
 	case plan.Migrate:
@@ -59,7 +59,7 @@ func (r *Run) text(s plan.Step) string {
 	case s.Change.Kind == encconfig.AddReadKey:
 		return fmt.Sprintf("add key %s as read key on %s", k, nodes)
 	case s.Change.Kind == encconfig.AddWriteKey:
-		return fmt.Sprintf("add key %s as write key on %s (the only kube-apiserver: no other has to read it first)", k, nodes)
+		return fmt.Sprintf("add key %s as write key on %s (one kube-apiserver: no other has to read it first)", k, nodes)
 	case s.Change.Kind == encconfig.Promote:
 		return fmt.Sprintf("promote key %s to write key on %s", k, nodes)
 	case s.Change.Kind == encconfig.Remove:

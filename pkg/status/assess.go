@@ -77,7 +77,7 @@ func assessNode(s *Seen, in controlplane.Instance, agreed string) v1alpha1.NodeS
 	case in.Manifest.ConfigPath == "" && e.Hash == "":
 		n.State = v1alpha1.StateDisabled
 	case failed:
-		n.State, n.Message = v1alpha1.StateUpdateFailed, "its last reload failed; it goes on with what it had, and would not start again"
+		n.State, n.Message = v1alpha1.StateUpdateFailed, "its last reload failed: it goes on with what it had, and may not start again with its file as it is"
 	case !e.TellsHash:
 		n.Message = ""
 	case e.Hash == agreed:

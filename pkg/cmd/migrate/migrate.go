@@ -55,7 +55,11 @@ func NewCommand(shared options.Shared) *cobra.Command {
 			the end, by reason; the exit code is then 1.
 
 			Before it begins, an agent looks at the configuration on every control-plane node, and every kube-apiserver
-			proves that it has loaded it.`),
+			proves that it has loaded it. It does not ask for consent: no object's content and no file is changed. It can
+			be stopped at any time, and started again.
+
+			Exit codes: 0 done, 1 error or objects left behind, 124 a kube-apiserver has not loaded its file in time, 130
+			interrupted.`),
 		Example: templates.Examples(`
 			# Secrets and ConfigMaps
 			kubectl encryption migrate --resources secrets,configmaps
@@ -78,7 +82,7 @@ func NewCommand(shared options.Shared) *cobra.Command {
 	f.Agent.AddFlags(cmd.Flags())
 	f.Migration.AddFlags(cmd.Flags())
 	cmd.Flags().StringSliceVar(&f.Resources, "resources", nil, "Resources to migrate, with their group where they have one: secrets,widgets.example.com")
-	cmd.Flags().StringVarP(&f.Output, "output", "o", "", "Output format. One of: (json), one event per line and the report at the end")
+	cmd.Flags().StringVarP(&f.Output, "output", "o", "", "Output format. json: one event per line, the report among them")
 	_ = cmd.RegisterFlagCompletionFunc("resources", cobra.FixedCompletions([]string{"secrets", "configmaps"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd

@@ -14,11 +14,13 @@ func long() string {
 		and proven again; baselines are recorded; every encrypted resource is migrated; and keys beyond --keep leave the
 		configuration once nothing can need them. No kube-apiserver is restarted. Everything stays readable throughout.
 
-		Files are changed by short-lived privileged Jobs, one on each control-plane node. Keys never leave the
+		Files are changed by short-lived Jobs, one on each control-plane node, that run as root with the folder of the
+		encryption configuration and their own history folder, and nothing else of the node. Keys never leave the
 		control plane: they travel between nodes sealed, and this program relays what it can't open.
 
-		It can be stopped at any time. What is done is never undone by stopping: --resume goes on from what it finds, and
-		--abort takes the new key back as long as nothing can have been written with it.
+		It can be stopped at any time, also by force. Whatever it was doing, every object stays readable, and nothing
+		has to be cleaned up: --resume goes on from what it finds, and --abort takes the new key back as long as nothing
+		can have been written with it.
 
 		Exit codes: 0 done, 1 error, 124 a kube-apiserver has not loaded its file in time (resume later), 130 interrupted.`)
 }
@@ -28,16 +30,21 @@ func examples() string {
 		# What would be done
 		kubectl encryption rotate --dry-run
 
-		# Rotate, after a question
+		# Show the plan, ask, and rotate
 		kubectl encryption rotate
 
-		# Rotate from a script, and convert to another provider on the way
-		kubectl encryption rotate --yes --provider secretbox
+		# Rotate from a script
+		kubectl encryption rotate --yes
 
-		# Go on with a rotation that stopped, or take it back before its key is used
+		# Convert to another provider
+		kubectl encryption rotate --provider secretbox
+
+		# Go on with a rotation that stopped
 		kubectl encryption rotate --resume
+
+		# Take a rotation back before its key is used
 		kubectl encryption rotate --abort
 
-		# An air-gapped cluster: the agent's image from a registry of its own
+		# Take the agent's image from a registry of your own
 		kubectl encryption rotate --agent-image registry.example/encryption-agent@sha256:0123…`)
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -52,15 +53,20 @@ func NewCommand(shared options.Shared) *cobra.Command {
 			prove it calls unknown.
 
 			Objects are stale by the baseline on record: the resourceVersion that was read after every
-			kube-apiserver had proven the write key.`),
+			kube-apiserver had proven the write key. Where there is none, migrate makes one.
+
+			Exit codes: 0 done, 1 error, and with --exit-code 2 if not all is well.`),
 		Example: templates.Examples(`
 			# Is all well?
 			kubectl encryption status
 
+			# With pods, flags and paths
+			kubectl encryption status -o wide
+
 			# Everything, for a program
 			kubectl encryption status -o json
 
-			# Wait until a rotation's encryption is complete, from a script: exit code 0 only if all is well
+			# From a script or a monitor: exit code 0 if all is well, 2 if not
 			kubectl encryption status --exit-code`),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -73,9 +79,9 @@ func NewCommand(shared options.Shared) *cobra.Command {
 	}
 	f.Print.AddFlags(cmd)
 	if flag := cmd.Flags().Lookup("output"); flag != nil {
-		flag.Usage += ", wide"
+		flag.Usage = strings.Replace(flag.Usage, "(", "(wide, ", 1)
 	}
-	cmd.Flags().BoolVar(&f.ExitCode, "exit-code", false, "Exit with 2 if anything is stale, drifted or unproven")
+	cmd.Flags().BoolVar(&f.ExitCode, "exit-code", false, "Exit with 2 unless all is well: if anything is stale, drifted or not proven")
 	return cmd
 }
 

@@ -1,0 +1,224 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+)
+
+// start is when the first rotation of every test begins; the second one begins an hour later, and so on.
+var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // a constant, as far as Go allows
+
+func key(name string) encconfig.Key { return encconfig.Key{Provider: encconfig.AESGCM, Name: name} }
+
+// config is a configuration that is told from others by the names of its keys.
+func config(keyNames ...string) encconfig.Description {
+	rule := encconfig.Rule{Resources: []string{"secrets", "configmaps"}}
+	for _, name := range keyNames {
+		rule.Keys = append(rule.Keys, key(name))
+	}
+	return encconfig.Description{Digest: fmt.Sprintf("sha256:%v", keyNames), Rules: []encconfig.Rule{rule}}
+}
+
+// rotated is a finished rotation from one configuration to another, all resources migrated half an hour later.
+func rotated(number int, from, to encconfig.Description) ledger.Rotation {
+	began := start.Add(time.Duration(number) * time.Hour)
+	ended := began.Add(30 * time.Minute)
+	done := ledger.Migration{Baseline: "100", Complete: true, CompletionTime: &ended}
+	return ledger.Rotation{
+		ID: fmt.Sprint(number), To: to.Rules[0].Keys[0], StartTime: began, StartDigest: from.Digest, Config: &to,
+		Migrations: map[string]ledger.Migration{"secrets": done, "configmaps": done}, CompletionTime: &ended,
+	}
+}
+
+func aborted(number int, from encconfig.Description, taken string) ledger.Rotation {
+	r := rotated(number, from, from)
+	r.To, r.Aborted, r.Migrations = key(taken), true, nil
+	return r
+}
+
+func TestTrusted(t *testing.T) {
+	t.Parallel()
+	one, two, three := config("1"), config("2", "1"), config("3", "2", "1")
+	open := rotated(2, two, three)
+	open.CompletionTime = nil
+	unproven := open
+	unproven.Config = nil
+	tests := map[string]struct {
+		record []ledger.Rotation
+		key    string
+		digest string
+		id     string // of the record that is trusted, empty for none
+	}{
+		"an empty record": {nil, "2", two.Digest, ""},
+		"the last rotation's key under its configuration": {
+			[]ledger.Rotation{rotated(1, one, two)}, "2", two.Digest, "1",
+		},
+		"another configuration is loaded: somebody has edited the files": {
+			[]ledger.Rotation{rotated(1, one, two)}, "2", "sha256:edited", "",
+		},
+		"another key than the record's": {
+			[]ledger.Rotation{rotated(1, one, two)}, "1", two.Digest, "",
+		},
+		"the key of the rotation before the last": {
+			[]ledger.Rotation{rotated(1, one, two), rotated(2, two, three)}, "2", three.Digest, "",
+		},
+		"a rotation under way that is proven": {
+			[]ledger.Rotation{rotated(1, one, two), open}, "3", three.Digest, "2",
+		},
+		"a rotation under way that has proven nothing hides what was before": {
+			[]ledger.Rotation{rotated(1, one, two), unproven}, "2", two.Digest, "",
+		},
+		"an aborted rotation that went back to the same bytes does not hide what was before": {
+			[]ledger.Rotation{rotated(1, one, two), aborted(2, two, "3")}, "2", two.Digest, "1",
+		},
+		"an aborted rotation is no record of its key": {
+			[]ledger.Rotation{aborted(1, two, "2")}, "2", two.Digest, "",
+		},
+		"the files were restored to those of two rotations ago": {
+			[]ledger.Rotation{rotated(1, one, two), rotated(2, two, three)}, "2", two.Digest, "",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := ledger.Ledger{Rotations: tt.record}
+			got := l.Trusted(key(tt.key), tt.digest)
+			if tt.id == "" {
+				assert.Nil(t, got)
+				return
+			}
+			assert.Equal(t, tt.id, got.ID)
+		})
+	}
+}
+
+func TestUnneeded(t *testing.T) {
+	t.Parallel()
+	one, two, three := config("1"), config("2", "1"), config("3", "2", "1")
+	both := []string{"secrets", "configmaps"}
+	late := start.Add(24 * time.Hour)
+	const age = 10 * time.Minute
+	failed := rotated(1, one, two)
+	failed.Migrations = map[string]ledger.Migration{
+		"secrets":    failed.Migrations["secrets"],
+		"configmaps": {Baseline: "100", Failed: 1, CompletionTime: failed.CompletionTime},
+	}
+	unproven := rotated(2, two, three)
+	unproven.Config, unproven.CompletionTime = nil, nil
+	back := config("1", "2")
+	tests := map[string]struct {
+		record    []ledger.Rotation
+		config    encconfig.Description
+		resources []string
+		now       time.Time
+		want      []encconfig.Key
+	}{
+		"nothing is on record": {nil, two, both, late, nil},
+		"everything was migrated away long ago": {
+			[]ledger.Rotation{rotated(1, one, two)}, two, both, late, []encconfig.Key{key("1")},
+		},
+		"the migration ended just now": {
+			[]ledger.Rotation{rotated(1, one, two)}, two, both, start.Add(95 * time.Minute), nil,
+		},
+		"the migration ended exactly the age ago": {
+			[]ledger.Rotation{rotated(1, one, two)}, two, both, start.Add(100 * time.Minute), nil,
+		},
+		"the migration ended a moment more than the age ago": {
+			[]ledger.Rotation{rotated(1, one, two)}, two, both, start.Add(100*time.Minute + 1), []encconfig.Key{key("1")},
+		},
+		"a clock that went back proves nothing": {
+			[]ledger.Rotation{rotated(1, one, two)}, two, both, start, nil,
+		},
+		"an object failed": {[]ledger.Rotation{failed}, two, both, late, nil},
+		"the configuration has a resource that was not migrated": {
+			[]ledger.Rotation{rotated(1, one, two)}, two, []string{"secrets", "configmaps", "widgets.example.com"}, late, nil,
+		},
+		"somebody has edited the files since": {
+			[]ledger.Rotation{rotated(1, one, two)}, config("2", "1", "0"), both, late, nil,
+		},
+		"each rotation began where the one before had ended": {
+			[]ledger.Rotation{rotated(1, one, two), rotated(2, two, three)}, three, both, late, []encconfig.Key{key("2"), key("1")},
+		},
+		"the last migration is too young, the one before is not": {
+			[]ledger.Rotation{rotated(1, one, two), rotated(2, two, three)}, three, both, start.Add(155 * time.Minute), []encconfig.Key{key("1")},
+		},
+		"somebody edited the files between two rotations, the last is too young": {
+			[]ledger.Rotation{rotated(1, one, two), rotated(2, config("2", "1", "0"), three)}, three, both, start.Add(155 * time.Minute), nil,
+		},
+		"a gap before the migration that counts does no harm": {
+			[]ledger.Rotation{rotated(2, config("2", "1", "0"), three)}, three, both, late, []encconfig.Key{key("2"), key("1")},
+		},
+		"a rotation was aborted since": {
+			[]ledger.Rotation{rotated(1, one, two), aborted(2, two, "3")}, two, both, late, []encconfig.Key{key("1")},
+		},
+		"an aborted rotation migrated nothing": {
+			[]ledger.Rotation{aborted(1, two, "3")}, two, both, late, nil,
+		},
+		"a rotation under way has proven nothing yet": {
+			[]ledger.Rotation{rotated(1, one, two), unproven}, two, both, late, nil,
+		},
+		"a key that became the write key once more is needed": {
+			[]ledger.Rotation{rotated(1, one, two), rotated(2, two, back)}, back, both, start.Add(155 * time.Minute), nil,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := ledger.Ledger{Rotations: tt.record}
+			assert.Equal(t, tt.want, l.Unneeded(tt.config, tt.resources, tt.now, age))
+		})
+	}
+}
+
+func TestOpenIsTheLastRotationThatHasNotEnded(t *testing.T) {
+	t.Parallel()
+	one, two, three := config("1"), config("2", "1"), config("3", "2", "1")
+	open := rotated(2, two, three)
+	open.CompletionTime = nil
+	l := &ledger.Ledger{}
+	assert.Nil(t, l.Last())
+	assert.Nil(t, l.Open())
+	l.Begin(rotated(1, one, two))
+	assert.Nil(t, l.Open())
+	l.Begin(open)
+	assert.Equal(t, "2", l.Open().ID)
+	assert.Equal(t, "1", l.ByID("1").ID)
+	assert.Nil(t, l.ByID("9"))
+	l.Begin(aborted(3, three, "4"))
+	assert.Nil(t, l.Open(), "what an older record says counts no more")
+}
+
+func TestSettledAndMigratedAskForEveryResource(t *testing.T) {
+	t.Parallel()
+	var none *ledger.Rotation
+	assert.False(t, none.Settled(nil))
+	assert.False(t, none.Migrated(nil))
+	r := &ledger.Rotation{Migrations: map[string]ledger.Migration{
+		"secrets": {Baseline: "1", Complete: true}, "configmaps": {Baseline: "1"}, "pods": {},
+	}}
+	assert.True(t, r.Settled([]string{"secrets", "configmaps"}))
+	assert.False(t, r.Settled([]string{"secrets", "pods"}))
+	assert.False(t, r.Settled([]string{"secrets", "services"}))
+	assert.True(t, r.Migrated([]string{"secrets"}))
+	assert.False(t, r.Migrated([]string{"secrets", "configmaps"}))
+}
+
+func TestBeginForgetsTheOldest(t *testing.T) {
+	t.Parallel()
+	l := &ledger.Ledger{}
+	for i := range 25 {
+		l.Begin(ledger.Rotation{ID: fmt.Sprint(i)})
+	}
+	assert.Len(t, l.Rotations, 20)
+	assert.Equal(t, "5", l.Rotations[0].ID)
+	assert.Equal(t, "24", l.Last().ID)
+}

@@ -1,0 +1,14 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package e2e holds the tests that run the plugin, as a process, on real clusters of test/cluster.
+//
+//	go test -tags e2e -timeout 20m ./test/e2e
+//
+// needs root, a Linux machine that `cluster deps` has prepared, and what `make build` makes. What is asserted is read
+// where it is: from the nodes' files, from etcd by etcdctl, from each kube-apiserver. None of the project's own code
+// has a part in that.
+//
+// In the environment: E2E_DIR is the folder of the clusters (default _output/e2e), E2E_PLUGIN the program under test
+// (default bin/kubectl-encryption), and E2E_KEEP=1 leaves the clusters running, and takes them up again next time.
+package e2e

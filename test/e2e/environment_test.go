@@ -1,0 +1,83 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// environment is where the tests find what they need.
+type environment struct {
+	// plugin and harness are programs, agentImage is the archive that is loaded on the nodes.
+	plugin, harness, agentImage string
+	// dir holds the folders of the clusters.
+	dir string
+	// keep leaves clusters running.
+	keep bool
+	// starting is held while a cluster starts: two at a time take longer than one after the other.
+	starting *sync.Mutex
+}
+
+func newEnvironment(t *testing.T) environment {
+	t.Helper()
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	require.NoError(t, err)
+	env := environment{
+		plugin:     lookup("E2E_PLUGIN", filepath.Join(root, "bin", "kubectl-encryption")),
+		harness:    filepath.Join(root, "_output", "bin", "cluster"),
+		agentImage: filepath.Join(root, "_output", "encryption-agent.tar"),
+		dir:        lookup("E2E_DIR", filepath.Join(root, "_output", "e2e")),
+		keep:       os.Getenv("E2E_KEEP") != "",
+		starting:   &sync.Mutex{},
+	}
+	for _, file := range []string{env.plugin, env.harness, env.agentImage} {
+		require.FileExists(t, file, "make build makes it")
+	}
+	require.NoError(t, os.MkdirAll(env.dir, 0o755))
+	return env
+}
+
+func lookup(name, otherwise string) string {
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	return otherwise
+}
+
+// cluster runs the harness and returns what it prints on standard output.
+func (e environment) cluster(ctx context.Context, limit time.Duration, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, e.harness, args...)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	if err := cmd.Run(); err != nil {
+		return nil, &harnessError{args: args, err: err, output: out.String() + errOut.String()}
+	}
+	return out.Bytes(), nil
+}
+
+// harnessError is the harness's failure with its output.
+type harnessError struct {
+	args   []string
+	err    error
+	output string
+}
+
+func (e *harnessError) Error() string {
+	return "cluster " + filepath.Join(e.args...) + ": " + e.err.Error() + "\n" + e.output
+}
+
+func (e *harnessError) Unwrap() error { return e.err }

@@ -1,0 +1,107 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// killAtStep rotates and kills the plugin when the step with a number begins. It tells the step's stage, or false if
+// there are fewer steps.
+func (c *cluster) killAtStep(t *testing.T, number int) (stage string, killed bool) {
+	t.Helper()
+	p := c.begin(t, "rotate", "--yes")
+	e, ok := p.until(func(e event) bool { return e.Event == "step-started" && e.Number == number })
+	if !ok {
+		require.Zero(t, p.wait(t), "%s", &p.stderr)
+		return "", false
+	}
+	p.kill(t)
+	t.Logf("killed when step %d began: %s", number, e.Stage)
+	return e.Stage, true
+}
+
+// killAtEveryStep rotates as often as a rotation has steps, kills each time at another one, and resumes.
+func (c *cluster) killAtEveryStep(t *testing.T) {
+	for number := 1; ; number++ {
+		more := t.Run(fmt.Sprintf("step %d", number), func(t *testing.T) {
+			before := c.writeKey(t)
+			stage, killed := c.killAtStep(t, number)
+			if !killed {
+				require.Greater(t, number, 4, "a rotation has more steps")
+				number = 0
+			} else {
+				c.succeed(t, "rotate", "--resume", "--yes")
+			}
+			assert.NotEqual(t, before, c.checkSettled(t), "a new key writes after a kill at %q", stage)
+		})
+		if !more || number == 0 {
+			return
+		}
+	}
+}
+
+// killInMigration kills the plugin when some objects are migrated and others are not.
+func (c *cluster) killInMigration(t *testing.T) {
+	before := c.writeKey(t)
+	p := c.begin(t, "rotate", "--yes", "--max-rate", "10")
+	_, ok := p.until(func(e event) bool { return e.Event == "migration-progress" && e.Done > 2 })
+	require.True(t, ok, "%s", &p.stderr)
+	p.kill(t)
+	status := c.status(t)
+	assert.False(t, status.Healthy, status.Summary)
+	c.succeed(t, "rotate", "--resume", "--yes")
+	assert.NotEqual(t, before, c.checkSettled(t))
+	c.checkHealthyStatus(t)
+}
+
+// killInPush kills the plugin as soon as the file of any node is replaced, in the step of a stage.
+func (c *cluster) killInPush(t *testing.T, stage string) {
+	t.Helper()
+	p := c.begin(t, "rotate", "--yes")
+	_, ok := p.until(func(e event) bool { return e.starts(stage) })
+	require.True(t, ok, "%s", &p.stderr)
+	before := c.digests(t)
+	const often = time.Millisecond
+	err := wait.PollUntilContextTimeout(t.Context(), often, waitLimit, true, func(context.Context) (bool, error) {
+		return !maps.Equal(before, c.digests(t)), nil
+	})
+	require.NoError(t, err)
+	p.kill(t)
+	t.Logf("killed in the push of %s: files %v", stage, c.digests(t))
+}
+
+// killEveryStage kills a rotation, and each run that resumes it, at the first stage at which none was killed yet,
+// until one comes to the end. between is called after each kill.
+func (c *cluster) killEveryStage(t *testing.T, between func(t *testing.T, stage string)) {
+	t.Helper()
+	killed := map[string]bool{}
+	args := []string{"rotate", "--yes"}
+	for {
+		p := c.begin(t, args...)
+		e, ok := p.until(func(e event) bool { return e.Event == "step-started" && !killed[e.Stage] })
+		if !ok {
+			require.Zero(t, p.wait(t), "%s", &p.stderr)
+			break
+		}
+		p.kill(t)
+		t.Logf("killed at %s", e.Stage)
+		killed[e.Stage] = true
+		between(t, e.Stage)
+		args = []string{"rotate", "--resume", "--yes"}
+	}
+	for _, stage := range []string{"add-read-key", "await", "promote", "settle", "migrate", "close"} {
+		assert.True(t, killed[stage], "a run was killed at %s", stage)
+	}
+}

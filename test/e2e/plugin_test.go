@@ -1,0 +1,68 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// pluginLimit ends a plugin that hangs.
+const pluginLimit = 5 * time.Minute
+
+// result is what a run of the plugin has left.
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+// plugin runs the plugin to its end. It has no terminal.
+func (c *cluster) plugin(t *testing.T, args ...string) result {
+	t.Helper()
+	r, err := c.run(t.Context(), args...)
+	require.NoError(t, err)
+	t.Logf("kubectl encryption %s: exit code %d", strings.Join(args, " "), r.code)
+	return r
+}
+
+// run is plugin for goroutines: it fails no test.
+func (c *cluster) run(ctx context.Context, args ...string) (result, error) {
+	ctx, cancel := context.WithTimeout(ctx, pluginLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, c.env.plugin, c.arguments(args)...)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() {
+		err = nil
+	}
+	return result{stdout: out.String(), stderr: errOut.String(), code: cmd.ProcessState.ExitCode()}, err
+}
+
+func (c *cluster) arguments(args []string) []string {
+	for _, arg := range args {
+		if strings.HasPrefix(arg, "--kubeconfig=") {
+			return args
+		}
+	}
+	return append([]string{"--kubeconfig=" + c.kubeconfig}, args...)
+}
+
+// succeed runs the plugin and requires success.
+func (c *cluster) succeed(t *testing.T, args ...string) result {
+	t.Helper()
+	r := c.plugin(t, args...)
+	require.Zero(t, r.code, "kubectl encryption %s\n%s%s", strings.Join(args, " "), r.stdout, r.stderr)
+	return r
+}
