@@ -15,7 +15,7 @@ import (
 )
 
 // start is when the first rotation of every test begins; the second one begins an hour later, and so on.
-var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // a constant, as far as Go allows
+var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func key(name string) encconfig.Key { return encconfig.Key{Provider: encconfig.AESGCM, Name: name} }
 
@@ -221,4 +221,27 @@ func TestBeginForgetsTheOldest(t *testing.T) {
 	assert.Len(t, l.Rotations, 20)
 	assert.Equal(t, "5", l.Rotations[0].ID)
 	assert.Equal(t, "24", l.Last().ID)
+}
+
+func TestBeginKeepsOfOlderRotationsWhatProofsNeed(t *testing.T) {
+	t.Parallel()
+	configs := []encconfig.Description{config("1"), config("2", "1"), config("3", "2", "1"), config("4", "3", "2", "1")}
+	l := &ledger.Ledger{}
+	for i := range 3 {
+		r := rotated(i, configs[i], configs[i+1])
+		m := r.Migrations["secrets"]
+		m.Skipped = []string{"ns/name: Denied"}
+		r.Migrations["secrets"] = m
+		l.Begin(r)
+	}
+	oldest := l.Rotations[0]
+	assert.Empty(t, oldest.Config.Rules)
+	assert.Empty(t, oldest.Migrations["secrets"].Skipped)
+	assert.Equal(t, configs[1].Digest, oldest.Config.Digest)
+	assert.True(t, oldest.Migrations["secrets"].Complete)
+	assert.NotEmpty(t, l.Rotations[1].Config.Rules)
+	assert.NotEmpty(t, l.Rotations[2].Migrations["secrets"].Skipped)
+	late := start.Add(24 * time.Hour)
+	assert.Equal(t, []encconfig.Key{key("3"), key("2"), key("1")},
+		l.Unneeded(configs[3], []string{"secrets"}, late, time.Hour), "a trimmed record still proves what it proved")
 }

@@ -108,21 +108,6 @@ func encode(l *Ledger) ([]byte, error) {
 	}
 }
 
-// maxSize is half of what a ConfigMap may hold.
-const maxSize = 512 << 10
-
-// encode forgets the oldest rotations of a record that would not fit: many resources, each with names of objects
-// that failed. A record that can't be written would stop every rotation.
-func encode(l *Ledger) ([]byte, error) {
-	for {
-		data, err := json.MarshalIndent(l, "", "  ")
-		if err != nil || len(data) <= maxSize || len(l.Rotations) <= 1 {
-			return data, err
-		}
-		l.Rotations = l.Rotations[1:]
-	}
-}
-
 func newConfigMap(data string) *corev1.ConfigMap {
 	return &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{

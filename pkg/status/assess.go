@@ -313,6 +313,9 @@ func conclude(st *v1alpha1.EncryptionStatus, s *Seen) {
 	case len(unproven) > 0:
 		st.Summary = fmt.Sprintf("Not proven: with which keys the stored objects of %s are encrypted; make sure of it with: %s migrate --resources %s",
 			strings.Join(unproven, " and "), project.Command, strings.Join(unproven, ","))
+	case updated(st) < len(st.Nodes):
+		st.Summary = "By the record everything that is stored is encrypted with its write key; which configuration the kube-apiservers " +
+			"have loaded now is not known (before Kubernetes 1.34 they do not tell)."
 	default:
 		status, reason = metav1.ConditionTrue, v1alpha1.EncryptionCompleted
 		st.Healthy = true
@@ -331,13 +334,18 @@ func agreement(st *v1alpha1.EncryptionStatus) string {
 	if len(st.Nodes) == 1 {
 		return "the kube-apiserver runs the configuration " + short(st.Digest)
 	}
-	var updated int
-	for _, n := range st.Nodes {
-		if n.State == v1alpha1.StateUpdated {
-			updated++
+	return fmt.Sprintf("%d of %d kube-apiservers run the configuration %s", updated(st), len(st.Nodes), short(st.Digest))
+}
+
+// updated counts the instances that are proven to run the agreed configuration.
+func updated(st *v1alpha1.EncryptionStatus) int {
+	var n int
+	for _, node := range st.Nodes {
+		if node.State == v1alpha1.StateUpdated {
+			n++
 		}
 	}
-	return fmt.Sprintf("%d of %d kube-apiservers run the configuration %s", updated, len(st.Nodes), short(st.Digest))
+	return n
 }
 
 func short(digest string) string { return digest[:min(len(digest), len("sha256:")+12)] }

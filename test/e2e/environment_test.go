@@ -37,7 +37,7 @@ func newEnvironment(t *testing.T) environment {
 	env := environment{
 		plugin:     lookup("E2E_PLUGIN", filepath.Join(root, "bin", "kubectl-encryption")),
 		harness:    filepath.Join(root, "_output", "bin", "cluster"),
-		agentImage: filepath.Join(root, "_output", "encryption-agent.tar"),
+		agentImage: lookup("E2E_AGENT_IMAGE", filepath.Join(root, "_output", "encryption-agent.tar")),
 		dir:        lookup("E2E_DIR", filepath.Join(root, "_output", "e2e")),
 		keep:       os.Getenv("E2E_KEEP") != "",
 		starting:   &sync.Mutex{},

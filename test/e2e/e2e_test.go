@@ -1,0 +1,214 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// fast is how often kube-apiservers look at their files in most tests. Kubernetes' own minute is tried once.
+const fast = "2s"
+
+// TestMain lets the tests of all clusters run at the same time, however few processors there are: most of their time
+// goes by in waiting.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// TestEndToEnd runs all tests, those of different clusters at the same time. Tests of one cluster follow each other;
+// each begins with a cluster that is settled and leaves it so.
+func TestEndToEnd(t *testing.T) {
+	env := newEnvironment(t)
+	t.Run("three nodes", func(t *testing.T) {
+		t.Parallel()
+		threeNodes(t, env.start(t, shape{name: "3", nodes: 3, encryption: "aesgcm", reloadPoll: fast}))
+	})
+	t.Run("one node", func(t *testing.T) {
+		t.Parallel()
+		oneNode(t, env.start(t, shape{name: "1", nodes: 1, encryption: "aesgcm", reloadPoll: fast}))
+	})
+	t.Run("small clusters", func(t *testing.T) {
+		t.Parallel()
+		t.Run("without encryption", func(t *testing.T) {
+			withoutEncryption(t, env.start(t, shape{name: "none", nodes: 1, encryption: "none", reloadPoll: fast}))
+		})
+		t.Run("with the reload of a stock cluster", func(t *testing.T) {
+			stockReload(t, env.start(t, shape{name: "stock", nodes: 1, encryption: "aesgcm", reloadPoll: "1m"}))
+		})
+	})
+}
+
+func threeNodes(t *testing.T, c *cluster) {
+	if c.untouched {
+		t.Run("status tells nothing that it does not know", c.checkUntouchedStatus)
+	}
+	c.seed(t)
+	t.Run("a rotation moves everything to a new key and leaves no trace of it", c.rotateWithoutTrace)
+	t.Run("a rotation that was killed can be taken back before its key writes", c.abort)
+	t.Run("a rotation that is killed at every stage goes on each time", func(t *testing.T) {
+		end := c.readAlways(t)
+		c.killEveryStage(t, func(t *testing.T, stage string) {
+			if stage == "settle" {
+				c.refuse(t, []string{"has been the write key", "--resume"}, "rotate", "--abort", "--yes")
+			}
+		})
+		end()
+		c.checkSettled(t)
+		c.checkHealthyStatus(t)
+	})
+	t.Run("a push that is killed half-way is finished", func(t *testing.T) {
+		end := c.readAlways(t)
+		c.killInPush(t, "promote")
+		c.succeed(t, "rotate", "--resume", "--yes")
+		end()
+		c.checkSettled(t)
+	})
+	t.Run("files that differ by somebody's hand are refused", func(t *testing.T) {
+		c.refuseEdited(t, c.nodes[1], twoKeysMore, "differ", "n1 sha256:", "n2 sha256:", "n3 sha256:")
+		c.checkSettled(t)
+	})
+	t.Run("no write of others is lost in a rotation", c.rotateUnderWrites)
+}
+
+func oneNode(t *testing.T, c *cluster) {
+	if c.untouched {
+		t.Run("status tells nothing that it does not know", c.checkUntouchedStatus)
+	}
+	c.seed(t)
+	t.Run("status never calls a rotation under way well", func(t *testing.T) {
+		c.rotateUnderWatch(t)
+		c.checkSettled(t)
+		c.checkHealthyStatus(t)
+	})
+	t.Run("a rotation converts to another provider", c.convert)
+	t.Run("a rotation that is killed goes on", func(t *testing.T) {
+		end := c.readAlways(t)
+		c.killAtEveryStep(t)
+		t.Run("in the middle of the migration", c.killInMigration)
+		end()
+	})
+	t.Run("what can't be done is refused", c.refuseAll)
+	t.Run("one change at a time", c.refuseSecond)
+	t.Run("no write of others is lost in a rotation", c.rotateUnderWrites)
+	t.Run("keys leave when nothing can need them", c.keepTwo)
+	t.Run("a kube-apiserver that does not reload is refused", func(t *testing.T) {
+		const flag = "encryption-provider-config-automatic-reload"
+		c.setFlag(t, c.nodes[0], flag, "false")
+		c.refuse(t, []string{"n1", "--" + flag}, "rotate", "--yes")
+		assert.False(t, c.status(t).Healthy)
+		c.setFlag(t, c.nodes[0], flag, "true")
+	})
+}
+
+func (c *cluster) refuseAll(t *testing.T) {
+	t.Run("without consent and without a terminal", func(t *testing.T) {
+		c.refuse(t, []string{"no terminal", "nothing was changed", "--yes"}, "rotate")
+	})
+	t.Run("a resource that is not served", func(t *testing.T) {
+		c.refuse(t, []string{"nonsense"}, "migrate", "--resources", "nonsense")
+	})
+	t.Run("without permission", func(t *testing.T) {
+		c.refuse(t, []string{"create jobs.batch", "patch secrets", "nothing was changed"},
+			"rotate", "--yes", "--kubeconfig="+c.restricted(t))
+	})
+	t.Run("an image that can't be pulled", func(t *testing.T) {
+		c.refuse(t, []string{"n1", "Pull"}, "rotate", "--yes", "--agent-image", "registry.invalid/agent@"+digest(nil))
+	})
+	t.Run("pods that are not admitted", c.refuseWithoutPods)
+	t.Run("files that are not understood", c.refuseUnusableFiles)
+	c.succeed(t, "rotate", "--yes")
+	c.checkSettled(t)
+	c.checkHealthyStatus(t)
+}
+
+func (c *cluster) rotateWithoutTrace(t *testing.T) {
+	before := c.writeKey(t)
+	endReading := c.readAlways(t)
+	logs, endLogs := c.keepAgentLogs(t)
+	r := c.succeed(t, "rotate", "--yes", "-v=10")
+	endLogs()
+	endReading()
+	k := c.checkSettled(t)
+	assert.NotEqual(t, before.name, k.name)
+	c.checkHealthyStatus(t)
+	bodies := dumped(r.stderr)
+	require.True(t, strings.Contains(bodies, "kubectl-encryption-agent-"), "the log of the client libraries shows what is sent")
+	c.checkNotLeaked(t, k, logs, map[string]string{
+		"standard output": r.stdout, "standard error": r.stderr, "what standard error shows as dumps": bodies,
+	})
+}
+
+// abort kills a rotation when its key is on every node as a read key, and takes it back.
+func (c *cluster) abort(t *testing.T) {
+	before := c.nodes[0].keys(t)
+	end := c.readAlways(t)
+	p := c.begin(t, "rotate", "--yes")
+	_, ok := p.until(func(e event) bool { return e.starts("await") })
+	require.True(t, ok, "%s", &p.stderr)
+	p.kill(t)
+	for _, n := range c.nodes {
+		require.Len(t, n.keys(t), len(before)+1, "%s has the new key", n.name)
+	}
+	c.succeed(t, "rotate", "--abort", "--yes")
+	end()
+	for _, n := range c.nodes {
+		assert.Equal(t, before, n.keys(t), "%s does not have the new key", n.name)
+	}
+	assert.Equal(t, before[0], c.checkSettled(t), "nothing is stored with the new key")
+	assert.True(t, c.status(t).Healthy)
+}
+
+func (c *cluster) convert(t *testing.T) {
+	for _, provider := range []string{"secretbox", "aescbc"} {
+		end := c.readAlways(t)
+		c.succeed(t, "rotate", "--yes", "--provider", provider)
+		end()
+		assert.Equal(t, provider, c.checkSettled(t).provider)
+		c.checkHealthyStatus(t)
+	}
+}
+
+func (c *cluster) rotateUnderWrites(t *testing.T) {
+	end := c.writeAlways(t)
+	c.succeed(t, "rotate", "--yes")
+	c.succeed(t, "migrate", "--resources", "secrets,configmaps")
+	end()
+	c.checkSettled(t)
+	c.checkHealthyStatus(t)
+}
+
+func withoutEncryption(t *testing.T, c *cluster) {
+	r := c.plugin(t, "rotate", "--yes")
+	assert.Equal(t, 1, r.code)
+	assert.Contains(t, r.stderr, "encryption is not configured")
+	assert.Contains(t, r.stderr, "enable")
+	c.checkNothingLeft(t)
+	s := c.status(t)
+	assert.Equal(t, "Disabled", s.Encryption)
+	assert.False(t, s.Healthy)
+}
+
+func stockReload(t *testing.T, c *cluster) {
+	c.seed(t)
+	before := c.writeKey(t)
+	end := c.readAlways(t)
+	c.succeed(t, "rotate", "--yes")
+	end()
+	assert.NotEqual(t, before, c.checkSettled(t))
+	c.checkHealthyStatus(t)
+}

@@ -1,0 +1,61 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// setFlag edits the manifest of a node's kube-apiserver and waits until it runs with the flag.
+func (c *cluster) setFlag(t *testing.T, n *node, name, value string) {
+	t.Helper()
+	kubernetes := filepath.Join(n.root, "etc", "kubernetes")
+	manifest := filepath.Join(kubernetes, "manifests", "kube-apiserver.yaml")
+	data, err := os.ReadFile(manifest)
+	require.NoError(t, err)
+	flag := "--" + name + "=" + value
+	text := regexp.MustCompile(`(?m)^ *- --`+name+`=.*\n`).ReplaceAllString(string(data), "")
+	const command = "    - kube-apiserver\n"
+	require.Contains(t, text, command)
+	text = strings.Replace(text, command, command+"    - "+flag+"\n", 1)
+	temp := filepath.Join(kubernetes, "edited.yaml")
+	require.NoError(t, os.WriteFile(temp, []byte(text), 0o600))
+	require.NoError(t, os.Rename(temp, manifest))
+	t.Logf("the kube-apiserver of %s restarts with %s", n.name, flag)
+	c.awaitFlag(t, n, flag)
+}
+
+// awaitFlag waits until the node's kube-apiserver runs with a flag, is ready, and is an endpoint again.
+func (c *cluster) awaitFlag(t *testing.T, n *node, flag string) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), time.Second, waitLimit, true, func(ctx context.Context) (bool, error) {
+		pod, err := n.client.CoreV1().Pods(systemNamespace).Get(ctx, "kube-apiserver-"+n.name, metav1.GetOptions{})
+		if err != nil || !slices.Contains(pod.Spec.Containers[0].Command, flag) || !ready(pod) {
+			return false, nil // it is not there while it restarts
+		}
+		slice, err := n.client.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
+		return err == nil && len(slice.Endpoints) == len(c.nodes), nil
+	})
+	require.NoError(t, err, "the kube-apiserver of %s runs with %s", n.name, flag)
+}
+
+func ready(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
+		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+	})
+}

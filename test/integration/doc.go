@@ -1,0 +1,9 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package integration migrates objects on a real control plane without nodes: one etcd, three kube-apiservers behind
+// a balancer. What is stored is read from etcd itself, by etcdctl, and not with the code that is tested.
+//
+// The tests need the build tag integration, and the test cluster of test/cluster. They run one after the other, since
+// each changes the key that all kube-apiservers write with.
+package integration
