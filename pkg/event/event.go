@@ -51,7 +51,6 @@ type MigrationProgress struct {
 	Total    int64   `json:"total"`
 	Migrated int64   `json:"migrated"`
 	Failed   int64   `json:"failed"`
-	Retried  int64   `json:"retried"`
 	Rate     float64 `json:"ratePerSecond"`
 	// Left is the estimated time left in seconds, negative if unknown.
 	Left float64 `json:"secondsLeft"`

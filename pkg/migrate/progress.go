@@ -19,6 +19,8 @@ type Progress struct {
 	Done int64
 	// Total is the server's estimate of the number of objects, 0 as long as there is none.
 	Total int64
+	// Migrated and Failed objects among them.
+	Migrated, Failed int64
 	// Rate is the number of objects written to per second, over the pass.
 	Rate float64
 }
@@ -90,5 +92,6 @@ func (p *progress) say() {
 	if elapsed := p.reported.Sub(p.started).Seconds(); elapsed > 0 {
 		p.current.Rate = float64(p.asked) / elapsed
 	}
+	p.current.Migrated, p.current.Failed = p.report.Migrated, p.report.Failed
 	p.tell(p.current)
 }

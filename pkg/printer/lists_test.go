@@ -46,8 +46,8 @@ func migrated(n, total int64, rate, left float64) event.MigrationProgress {
 }
 
 func rotation() []timed {
-	retried := migrated(1000, 1204, 48.4, 4.2)
-	retried.Retried, retried.Failed = 2, 1
+	failing := migrated(1000, 1204, 48.4, 4.2)
+	failing.Failed = 1
 	return []timed{
 		{0, event.Notice{Text: "rotation 3 of cluster prod"}},
 		{0, started(1, 3, "add-read-key", "add key 8 as read key")},
@@ -58,7 +58,7 @@ func rotation() []timed {
 		{time.Second, migrated(0, 1204, 0, -1)},
 		{2 * time.Second, migrated(97, 1204, 48.4, 23)},
 		{3 * time.Second, event.Warning{Text: `a webhook refused secrets "a/b"`}},
-		{15 * time.Second, retried},
+		{15 * time.Second, failing},
 		{4 * time.Second, done(2, 3, "migrate", "migrate secrets", 25*time.Second)},
 		{0, started(3, 3, "prune", "remove key 6")},
 		{100 * time.Millisecond, done(3, 3, "prune", "remove key 6", 100*time.Millisecond)},

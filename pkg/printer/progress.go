@@ -60,9 +60,6 @@ func migrationCounts(e event.MigrationProgress) string {
 	if left, ok := timeLeft(e.Left); ok {
 		parts = append(parts, "~"+clock(left)+" left")
 	}
-	if e.Retried > 0 {
-		parts = append(parts, fmt.Sprintf("%d retried", e.Retried))
-	}
 	if e.Failed > 0 {
 		parts = append(parts, fmt.Sprintf("%d failed", e.Failed))
 	}

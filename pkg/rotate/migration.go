@@ -107,7 +107,7 @@ func progressEvent(name string, p migrate.Progress) event.MigrationProgress {
 	if p.Rate > 0 && p.Total >= p.Done && p.Total > 0 {
 		left = float64(p.Total-p.Done) / p.Rate
 	}
-	return event.MigrationProgress{Resource: name, Done: p.Done, Total: p.Total, Rate: p.Rate, Left: left}
+	return event.MigrationProgress{Resource: name, Done: p.Done, Total: p.Total, Migrated: p.Migrated, Failed: p.Failed, Rate: p.Rate, Left: left}
 }
 
 // skipped are the first objects that failed, for the record.

@@ -122,8 +122,8 @@ func enabled(nodes []v1alpha1.NodeStatus) string {
 
 func assessResource(s *Seen, name string) v1alpha1.ResourceStatus {
 	r := v1alpha1.ResourceStatus{Name: name, Provider: v1alpha1.Unknown}
-	if s.Record != nil {
-		byRecord(&r, s.Record)
+	if s.Config != nil {
+		byRecord(&r, s.Config)
 	} else {
 		byMetrics(&r, s)
 	}
@@ -133,20 +133,12 @@ func assessResource(s *Seen, name string) v1alpha1.ResourceStatus {
 		return r
 	}
 	r.Objects = &count.Objects
-	if m, ok := migrationOf(s.Record, name); ok && m.Baseline != "" {
+	if m, ok := s.migration(name); ok && m.Baseline != "" {
 		r.Stale = new(stale(m, count.NotNewer))
 	} else if r.Message == "" && r.Provider != string(encconfig.Identity) {
 		r.Message = "no baseline on record: whether objects are stale is not known"
 	}
 	return r
-}
-
-func migrationOf(r *ledger.Rotation, name string) (ledger.Migration, bool) {
-	if r == nil {
-		return ledger.Migration{}, false
-	}
-	m, ok := r.Migrations[name]
-	return m, ok
 }
 
 // stale is how many objects may be stored with another key than the write key, by the number of those that are not
@@ -162,8 +154,8 @@ func stale(m ledger.Migration, notNewer int64) int64 {
 	return notNewer
 }
 
-func byRecord(r *v1alpha1.ResourceStatus, rec *ledger.Rotation) {
-	rule := rec.Config.RuleFor(r.Name)
+func byRecord(r *v1alpha1.ResourceStatus, config *encconfig.Description) {
+	rule := config.RuleFor(r.Name)
 	if rule == nil {
 		r.Provider = string(encconfig.Identity)
 		return

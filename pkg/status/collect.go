@@ -24,9 +24,9 @@ import (
 // Seen is all that Assess looks at.
 type Seen struct {
 	View *observe.View
-	// Record is the ledger's newest rotation that is proven for the configuration which is loaded now, nil if
-	// there is none: then the configuration's content is not known.
-	Record *ledger.Rotation
+	// Config is what the ledger says of the configuration that is loaded now, nil if it knows another one or none:
+	// then the configuration's content is not known.
+	Config *encconfig.Description
 	// Resources that are looked at, by name.
 	Resources []string
 	// Counts by resource.
@@ -54,7 +54,7 @@ func (c Collector) Collect(ctx context.Context) (*Seen, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Seen{View: view, Record: record(view), Counts: map[string]Count{}}
+	s := &Seen{View: view, Config: config(view), Counts: map[string]Count{}}
 	served, err := c.Cluster.Resources()
 	if err != nil {
 		return nil, err
@@ -67,7 +67,8 @@ func (c Collector) Collect(ctx context.Context) (*Seen, error) {
 	for _, res := range selected {
 		s.Resources = append(s.Resources, res.Name())
 		g.Go(func() error {
-			count := c.count(ctx, res, baseline(s.Record, res.Name()))
+			m, _ := s.migration(res.Name())
+			count := c.count(ctx, res, m.Baseline)
 			mu.Lock()
 			defer mu.Unlock()
 			s.Counts[res.Name()] = count
@@ -77,8 +78,8 @@ func (c Collector) Collect(ctx context.Context) (*Seen, error) {
 	return s, g.Wait()
 }
 
-// record is the ledger's word on the configuration that is loaded, if it has one.
-func record(v *observe.View) *ledger.Rotation {
+// config is the ledger's word on the configuration that is loaded, if it has one.
+func config(v *observe.View) *encconfig.Description {
 	last := v.Ledger.Last()
 	if last == nil || last.Config == nil {
 		return nil
@@ -89,14 +90,24 @@ func record(v *observe.View) *ledger.Rotation {
 			return nil
 		}
 	}
-	return last
+	return last.Config
 }
 
-func baseline(r *ledger.Rotation, resource string) string {
-	if r == nil {
-		return ""
+// migration is what is on record of a resource under the key that writes it now.
+func (s *Seen) migration(resource string) (m ledger.Migration, ok bool) {
+	if s.Config == nil {
+		return m, false
 	}
-	return r.Migrations[resource].Baseline
+	rule := s.Config.RuleFor(resource)
+	if rule == nil {
+		return m, false
+	}
+	rotation := s.View.Ledger.Trusted(rule.WriteKey(), s.Config.Digest)
+	if rotation == nil {
+		return m, false
+	}
+	m, ok = rotation.Migrations[resource]
+	return m, ok
 }
 
 // selectResources are those of the configuration, as far as it is known; else those that a kube-apiserver has
@@ -111,8 +122,8 @@ func (c Collector) selectResources(ctx context.Context, served []kube.Resource, 
 			names[name] = true
 		}
 	}
-	if s.Record != nil {
-		for _, res := range rotate.Encrypted(served, *s.Record.Config, c.aggregated(ctx, *s.Record.Config)) {
+	if s.Config != nil {
+		for _, res := range rotate.Encrypted(served, *s.Config, c.aggregated(ctx, *s.Config)) {
 			names[res.Name()] = true
 		}
 	}
