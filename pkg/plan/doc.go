@@ -13,7 +13,8 @@
 //     understood, an instance that has loaded something that no node explains.
 //  2. Every instance proves first that it has loaded the configuration of its own node. Until then: Await.
 //  3. All nodes get the same configuration before anything else happens. Two configurations may differ by one
-//     change of ours, half carried out; it is finished (or, on the way back, undone). Anything else is refused.
+//     change of ours, half carried out, as the nodes' own histories show; it is finished (or, on the way back,
+//     undone). Anything else, a hand edit above all, is refused.
 //  4. A new key becomes a read key everywhere, and every instance proves it, before it becomes the write key
 //     anywhere. With one instance in the whole cluster there is nobody to disagree: it becomes the write key at once.
 //  5. Baselines are recorded after every instance has proven the write key, and before anything is migrated.

@@ -132,13 +132,16 @@ func towardsWriteKey(o Observed, g Goal, agreed encconfig.Description) (Step, er
 	return push(agreed, change, o.Nodes[0].Name, o.names())
 }
 
-// finishPush is rule 3 on the way forward: the nodes that are one change behind get what the others have.
+// finishPush is rule 3 on the way forward: the nodes that are one change behind get what the others have. Which those
+// are is told by content: what an interrupted way back has taken out of some is given to them again.
 func finishPush(o Observed, g Goal) (Step, error) {
 	a, b, err := twoGroups(o)
 	if err != nil {
 		return Step{}, err
 	}
 	switch {
+	case !installed(a, b) && !installed(b, a):
+		return Step{}, differ(o, "and no node's history shows an installation that leads from one to the other")
 	case follows(*a[0].Config, *b[0].Config, g.Target):
 		return handOn(b[0], a)
 	case follows(*b[0].Config, *a[0].Config, g.Target):
@@ -150,6 +153,17 @@ func finishPush(o Observed, g Goal) (Step, error) {
 // handOn gives the configuration of one node to others as it is.
 func handOn(from Node, to []Node) (Step, error) {
 	return push(*from.Config, encconfig.Change{Kind: encconfig.KeepAll}, from.Name, names(to))
+}
+
+// installed tells whether each of the newer nodes got its configuration by an installation of ours that replaced the
+// older one: by its own history, which a hand edit does not write.
+func installed(older, newer []Node) bool {
+	return !slices.ContainsFunc(newer, func(n Node) bool {
+		from := slices.IndexFunc(n.History, func(d encconfig.Description) bool { return d.Digest == older[0].Config.Digest })
+		return from < 0 || !slices.ContainsFunc(n.History[from+1:], func(d encconfig.Description) bool {
+			return d.Digest == n.Config.Digest
+		})
+	})
 }
 
 // twoGroups splits the nodes by configuration, of which there must be two.
@@ -233,7 +247,7 @@ func back(o Observed, g Goal) (Step, error) {
 		change := encconfig.Change{Kind: encconfig.Remove, Keys: []encconfig.Key{g.Target}}
 		return push(*with[0].Config, change, with[0].Name, names(with))
 	}
-	if !adds(*without[0].Config, *with[0].Config) {
+	if !installed(without, with) && !installed(with, without) || !adds(*without[0].Config, *with[0].Config) {
 		return Step{}, differ(o, "and not only by the key "+g.Target.String())
 	}
 	return handOn(without[0], with)

@@ -92,7 +92,7 @@ func TestNext(t *testing.T) {
 		},
 		{
 			"read key on one of two nodes => the other gets the same file",
-			plan.Observed{Nodes: nodes("", "gcm1 identity", "gcm1 gcm2 identity")},
+			plan.Observed{Nodes: nodes("gcm1 identity; gcm1 gcm2 identity", "gcm1 identity", "gcm1 gcm2 identity")},
 			plan.Goal{Target: key("gcm2")},
 			"push keep b to a aesgcm/1 aesgcm/2 identity",
 		},
@@ -104,7 +104,7 @@ func TestNext(t *testing.T) {
 		},
 		{
 			"promoted on one of two nodes => the other follows, not the other way round",
-			plan.Observed{Nodes: nodes("", "gcm2 gcm1 identity", "gcm1 gcm2 identity")},
+			plan.Observed{Nodes: nodes("gcm1 gcm2 identity; gcm2 gcm1 identity", "gcm2 gcm1 identity", "gcm1 gcm2 identity")},
 			plan.Goal{Target: key("gcm2")},
 			"push keep a to b aesgcm/2 aesgcm/1 identity",
 		},
@@ -146,7 +146,7 @@ func TestNext(t *testing.T) {
 		},
 		{
 			"removal on one of two nodes => the other follows",
-			plan.Observed{Nodes: nodes("", "gcm3 gcm2", "gcm3 gcm2 gcm1"), Progress: all},
+			plan.Observed{Nodes: nodes("gcm3 gcm2 gcm1; gcm3 gcm2", "gcm3 gcm2", "gcm3 gcm2 gcm1"), Progress: all},
 			plan.Goal{Target: key("gcm3"), Keep: 2},
 			"push keep a to b aesgcm/3 aesgcm/2",
 		},
@@ -164,7 +164,7 @@ func TestNext(t *testing.T) {
 		},
 		{
 			"abort with the key on one node => it gets the others' file",
-			plan.Observed{Nodes: nodes("gcm1 identity", "gcm1 gcm2 identity", "gcm1 identity")},
+			plan.Observed{Nodes: nodes("gcm1 identity; gcm1 gcm2 identity", "gcm1 gcm2 identity", "gcm1 identity")},
 			plan.Goal{Target: key("gcm2"), Abort: true},
 			"push keep b to a aesgcm/1 identity",
 		},
@@ -208,11 +208,29 @@ func TestNext_refuses(t *testing.T) {
 			"two nodes with different keys",
 			plan.Observed{Nodes: nodes("", "gcm1", "gcm7")},
 			plan.Goal{Target: key("gcm8")},
+			"differ (and no node's history",
+		},
+		{
+			"two nodes that no single change separates, both by our hand",
+			plan.Observed{Nodes: nodes("gcm1; gcm7", "gcm1", "gcm7")},
+			plan.Goal{Target: key("gcm8")},
 			"differ (no single step",
 		},
 		{
+			"a read key that somebody added on one node",
+			plan.Observed{Nodes: nodes("gcm0; gcm1", "gcm1", "gcm1 gcm2")},
+			plan.Goal{Target: key("gcm2")},
+			"differ (and no node's history",
+		},
+		{
+			"read keys that somebody added on one node, as if a removal were half done",
+			plan.Observed{Nodes: nodes("gcm0; gcm1", "gcm1", "gcm1 box8 gcm7")},
+			plan.Goal{Target: key("gcm2")},
+			"differ (and no node's history",
+		},
+		{
 			"three nodes with three states",
-			plan.Observed{Nodes: nodes("", "gcm1", "gcm1 gcm2", "gcm2 gcm1")},
+			plan.Observed{Nodes: nodes("gcm1; gcm1 gcm2; gcm2 gcm1", "gcm1", "gcm1 gcm2", "gcm2 gcm1")},
 			plan.Goal{Target: key("gcm2")},
 			"more than two",
 		},

@@ -27,7 +27,8 @@ type Node struct {
 	// Config is the configuration in the node's file, nil if it can't be read or understood; Problem says why.
 	Config  *encconfig.Description
 	Problem string
-	// History are configurations that were on the node before.
+	// History are the configurations that were installed on the node, and those that they replaced, oldest first. The
+	// last one is the node's own, unless somebody else has changed the file since.
 	History []encconfig.Description
 	// Loaded is the digest that the node's kube-apiserver is proven to have loaded, empty if there is no proof yet.
 	Loaded string

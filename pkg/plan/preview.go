@@ -58,7 +58,7 @@ func (o Observed) After(s Step) Observed {
 
 // with is the node after a configuration was put on it.
 func (n Node) with(c encconfig.Description) Node {
-	n.History = append(slices.Clone(n.History), *n.Config)
+	n.History = append(slices.Clone(n.History), *n.Config, c)
 	n.Config = &c
 	return n
 }

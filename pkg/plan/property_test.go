@@ -168,7 +168,7 @@ func (c *cluster) push(step plan.Step, mayDie bool) bool {
 			return false
 		}
 		n := c.nodes[slices.IndexFunc(c.nodes, func(n *node) bool { return n.name == name })]
-		n.history = append(n.history, n.file)
+		n.history = append(n.history, n.file, result)
 		n.file = result
 		c.happen()
 	}

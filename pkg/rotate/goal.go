@@ -6,6 +6,7 @@ package rotate
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
@@ -40,11 +41,14 @@ func (r *Run) begin(ctx context.Context, o plan.Observed, book *ledger.Ledger) e
 		return hint.New(fmt.Errorf(format, args...), "go on with:  "+project.Command+" rotate --resume",
 			"or, while nothing is written with the new key, take it back with:  "+project.Command+" rotate --abort")
 	}
-	if k, pending := plan.Pending(o.Nodes); pending {
+	if k, pending := plan.Pending(o.Nodes); pending && o.Agreed() != nil {
 		return underWay("a rotation to key %s is under way: it is configured and not the write key yet", k)
 	}
 	if open := book.Open(); open != nil && open.Stage != stageMigrateOnly {
 		return underWay("the rotation to key %s that began %s has not ended", open.To, open.StartTime.UTC().Format("2006-01-02 15:04 MST"))
+	}
+	if o.Agreed() == nil {
+		return differ(o)
 	}
 	// A plan that is refused anyway shall be refused before a record is opened.
 	provider := r.Provider
@@ -105,6 +109,21 @@ func (r *Run) reopen(ctx context.Context, o plan.Observed, book *ledger.Ledger, 
 	r.goal.Target = plan.NewKey(open.To.Provider, o.Nodes, r.highest(book)...)
 	r.Emit(event.Notice{Text: fmt.Sprintf("key %s is on no node: going on with a new one, %s", open.To, r.goal.Target)})
 	return false, r.note(ctx, func(rec *ledger.Rotation) { rec.To = r.goal.Target })
+}
+
+// differ refuses to begin while the nodes differ. What a stopped rotation left is for resume, which knows its own.
+func differ(o plan.Observed) error {
+	var parts []string
+	for _, n := range o.Nodes {
+		if n.Config == nil {
+			_, err := plan.Next(o, plan.Goal{}) // says what is wrong with it
+			return err
+		}
+		parts = append(parts, n.Name+" "+plan.ShortDigest(n.Config.Digest))
+	}
+	return hint.New(fmt.Errorf("the encryption configurations of the control-plane nodes differ: %s", strings.Join(parts, ", ")),
+		"if a rotation stopped half-way, go on with: "+project.Command+" rotate --resume",
+		"if somebody has edited a file, give all nodes the one that holds every key")
 }
 
 // highest are the highest numbers that keys ever had, by the record and by each node.

@@ -102,7 +102,7 @@ func (r *Run) standing() (safe string, hints []string) {
 		return "nothing was changed", nil
 	case r.Mode == MigrateOnly:
 		return "safe to stop here: every object is stored whole, under a key that every kube-apiserver can read", nil
-	case r.Mode == Abort:
+	case r.Mode == Abort && !writes:
 		return "safe to stop here: nothing is written with the key that is taken back", []string{"go on with:    " + project.Command + " rotate --abort"}
 	case !writes:
 		return "safe to stop here: nothing is written with the new key yet", []string{resume, abort}

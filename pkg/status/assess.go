@@ -34,6 +34,10 @@ func Assess(s *Seen, cluster v1alpha1.Cluster) *v1alpha1.EncryptionStatus {
 		st.Nodes = append(st.Nodes, node)
 	}
 	st.Encryption = enabled(st.Nodes)
+	if st.Encryption == v1alpha1.Mixed {
+		st.Problems = slices.Insert(st.Problems, 0, "the kube-apiserver(s) on "+strings.Join(disabled(st.Nodes), ", ")+
+			" run without an encryption configuration, others with one: they can't read what the others encrypt")
+	}
 	if st.Encryption != v1alpha1.Disabled {
 		for _, name := range s.Resources {
 			st.Resources = append(st.Resources, assessResource(s, name))
@@ -84,7 +88,9 @@ func assessNode(s *Seen, in controlplane.Instance, agreed string) v1alpha1.NodeS
 		n.State = v1alpha1.StateUpdated
 	default:
 		n.State = v1alpha1.StateProcessing
-		n.Message = "its kube-apiserver has another configuration loaded than the agreed one"
+		if s.View.Ledger.Open() == nil { // else it is what a rotation waits for
+			n.Message = "its kube-apiserver has another configuration loaded than the agreed one"
+		}
 	}
 	if n.Message == "" && in.Manifest.ConfigPath != "" && !in.Manifest.AutomaticReload {
 		n.Message = "its kube-apiserver does not reload its configuration by itself"
@@ -118,6 +124,16 @@ func enabled(nodes []v1alpha1.NodeStatus) string {
 		return v1alpha1.Enabled
 	}
 	return v1alpha1.Mixed
+}
+
+func disabled(nodes []v1alpha1.NodeStatus) []string {
+	var names []string
+	for _, n := range nodes {
+		if n.State == v1alpha1.StateDisabled {
+			names = append(names, n.Name)
+		}
+	}
+	return names
 }
 
 func assessResource(s *Seen, name string) v1alpha1.ResourceStatus {
@@ -305,6 +321,9 @@ func conclude(st *v1alpha1.EncryptionStatus, s *Seen) {
 	case len(unproven) > 0:
 		st.Summary = fmt.Sprintf("Not proven: with which keys the stored objects of %s are encrypted; make sure of it with: %s migrate --resources %s",
 			strings.Join(unproven, " and "), project.Command, strings.Join(unproven, ","))
+	case !slices.ContainsFunc(st.Resources, func(r v1alpha1.ResourceStatus) bool { return r.Provider != string(encconfig.Identity) }):
+		status, reason = metav1.ConditionFalse, v1alpha1.DecryptionInProgress
+		st.Summary = "Nothing is encrypted from now on: the configuration writes in plaintext (identity is its first provider)."
 	case updated(st) < len(st.Nodes):
 		st.Summary = "By the record everything that is stored is encrypted with its write key; which configuration the kube-apiservers " +
 			"have loaded now is not known (before Kubernetes 1.34 they do not tell)."

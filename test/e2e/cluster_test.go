@@ -97,6 +97,7 @@ func connect(t *testing.T, kubeconfig string) (*rest.Config, kubernetes.Interfac
 	require.NoError(t, err)
 	config.QPS = -1
 	config.UserAgent = "e2e"
+	config.WarningHandler = rest.NoWarnings{}
 	client, err := kubernetes.NewForConfig(config)
 	require.NoError(t, err)
 	return config, client

@@ -42,6 +42,10 @@ func TestEndToEnd(t *testing.T) {
 		t.Parallel()
 		oneNode(t, env.start(t, shape{name: "1", nodes: 1, encryption: "aesgcm", reloadPoll: fast}))
 	})
+	t.Run("one node, with a plugin that is killed", func(t *testing.T) {
+		t.Parallel()
+		killed(t, env.start(t, shape{name: "killed", nodes: 1, encryption: "aesgcm", reloadPoll: fast}))
+	})
 	t.Run("small clusters", func(t *testing.T) {
 		t.Parallel()
 		t.Run("without encryption", func(t *testing.T) {
@@ -59,7 +63,12 @@ func threeNodes(t *testing.T, c *cluster) {
 	}
 	c.seed(t)
 	t.Run("a rotation moves everything to a new key and leaves no trace of it", c.rotateWithoutTrace)
-	t.Run("a rotation that was killed can be taken back before its key writes", c.abort)
+	t.Run("a rotation that was killed can be taken back before its key writes", func(t *testing.T) {
+		end := c.readAlways(t)
+		t.Run("with the key on every node", c.abort)
+		t.Run("with the key on its way to the nodes", c.abortHalfWay)
+		end()
+	})
 	t.Run("a rotation that is killed at every stage goes on each time", func(t *testing.T) {
 		end := c.readAlways(t)
 		c.killEveryStage(t, func(t *testing.T, stage string) {
@@ -96,23 +105,20 @@ func oneNode(t *testing.T, c *cluster) {
 		c.checkHealthyStatus(t)
 	})
 	t.Run("a rotation converts to another provider", c.convert)
-	t.Run("a rotation that is killed goes on", func(t *testing.T) {
-		end := c.readAlways(t)
-		c.killAtEveryStep(t)
-		t.Run("in the middle of the migration", c.killInMigration)
-		end()
-	})
 	t.Run("what can't be done is refused", c.refuseAll)
 	t.Run("one change at a time", c.refuseSecond)
 	t.Run("no write of others is lost in a rotation", c.rotateUnderWrites)
+	t.Run("keys stay as long as something may need them", c.keepTwoTooEarly)
+	t.Run("a kube-apiserver that does not reload is refused", c.refuseWithoutReload)
 	t.Run("keys leave when nothing can need them", c.keepTwo)
-	t.Run("a kube-apiserver that does not reload is refused", func(t *testing.T) {
-		const flag = "encryption-provider-config-automatic-reload"
-		c.setFlag(t, c.nodes[0], flag, "false")
-		c.refuse(t, []string{"n1", "--" + flag}, "rotate", "--yes")
-		assert.False(t, c.status(t).Healthy)
-		c.setFlag(t, c.nodes[0], flag, "true")
-	})
+}
+
+func killed(t *testing.T, c *cluster) {
+	c.seed(t)
+	end := c.readAlways(t)
+	t.Run("a rotation that is killed in the middle of its migration goes on", c.killInMigration)
+	t.Run("a rotation that is killed goes on from any step", c.killAtEveryStep)
+	end()
 }
 
 func (c *cluster) refuseAll(t *testing.T) {
@@ -153,10 +159,9 @@ func (c *cluster) rotateWithoutTrace(t *testing.T) {
 	})
 }
 
-// abort kills a rotation when its key is on every node as a read key, and takes it back.
+// abort takes back a rotation that was killed when its key was on every node as a read key.
 func (c *cluster) abort(t *testing.T) {
 	before := c.nodes[0].keys(t)
-	end := c.readAlways(t)
 	p := c.begin(t, "rotate", "--yes")
 	_, ok := p.until(func(e event) bool { return e.starts("await") })
 	require.True(t, ok, "%s", &p.stderr)
@@ -164,8 +169,20 @@ func (c *cluster) abort(t *testing.T) {
 	for _, n := range c.nodes {
 		require.Len(t, n.keys(t), len(before)+1, "%s has the new key", n.name)
 	}
+	c.takeBack(t, before)
+}
+
+// abortHalfWay takes back a rotation that was killed when its key came to the nodes.
+func (c *cluster) abortHalfWay(t *testing.T) {
+	before := c.nodes[0].keys(t)
+	c.killInPush(t, "add-read-key")
+	c.takeBack(t, before)
+}
+
+// takeBack aborts and requires that the nodes have the keys that they had before.
+func (c *cluster) takeBack(t *testing.T, before []key) {
+	t.Helper()
 	c.succeed(t, "rotate", "--abort", "--yes")
-	end()
 	for _, n := range c.nodes {
 		assert.Equal(t, before, n.keys(t), "%s does not have the new key", n.name)
 	}

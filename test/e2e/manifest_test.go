@@ -21,37 +21,45 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// setFlag edits the manifest of a node's kube-apiserver and waits until it runs with the flag.
-func (c *cluster) setFlag(t *testing.T, n *node, name, value string) {
+// setFlags edits the manifest of a node's kube-apiserver and waits until it runs with the flags.
+func (c *cluster) setFlags(t *testing.T, n *node, flags ...string) {
 	t.Helper()
 	kubernetes := filepath.Join(n.root, "etc", "kubernetes")
 	manifest := filepath.Join(kubernetes, "manifests", "kube-apiserver.yaml")
 	data, err := os.ReadFile(manifest)
 	require.NoError(t, err)
-	flag := "--" + name + "=" + value
-	text := regexp.MustCompile(`(?m)^ *- --`+name+`=.*\n`).ReplaceAllString(string(data), "")
+	text := string(data)
 	const command = "    - kube-apiserver\n"
 	require.Contains(t, text, command)
-	text = strings.Replace(text, command, command+"    - "+flag+"\n", 1)
+	for _, flag := range flags {
+		name, _, _ := strings.Cut(flag, "=")
+		text = regexp.MustCompile(`(?m)^ *- `+name+`=.*\n`).ReplaceAllString(text, "")
+		text = strings.Replace(text, command, command+"    - "+flag+"\n", 1)
+	}
 	temp := filepath.Join(kubernetes, "edited.yaml")
 	require.NoError(t, os.WriteFile(temp, []byte(text), 0o600))
 	require.NoError(t, os.Rename(temp, manifest))
-	t.Logf("the kube-apiserver of %s restarts with %s", n.name, flag)
-	c.awaitFlag(t, n, flag)
+	t.Logf("the kube-apiserver of %s restarts with %s", n.name, flags)
+	c.awaitFlags(t, n, flags)
 }
 
-// awaitFlag waits until the node's kube-apiserver runs with a flag, is ready, and is an endpoint again.
-func (c *cluster) awaitFlag(t *testing.T, n *node, flag string) {
+// awaitFlags waits until the node's kube-apiserver runs with flags, is ready, and is an endpoint again.
+func (c *cluster) awaitFlags(t *testing.T, n *node, flags []string) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), time.Second, waitLimit, true, func(ctx context.Context) (bool, error) {
 		pod, err := n.client.CoreV1().Pods(systemNamespace).Get(ctx, "kube-apiserver-"+n.name, metav1.GetOptions{})
-		if err != nil || !slices.Contains(pod.Spec.Containers[0].Command, flag) || !ready(pod) {
+		if err != nil || !ready(pod) {
 			return false, nil // it is not there while it restarts
+		}
+		for _, flag := range flags {
+			if !slices.Contains(pod.Spec.Containers[0].Command, flag) {
+				return false, nil
+			}
 		}
 		slice, err := n.client.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
 		return err == nil && len(slice.Endpoints) == len(c.nodes), nil
 	})
-	require.NoError(t, err, "the kube-apiserver of %s runs with %s", n.name, flag)
+	require.NoError(t, err, "the kube-apiserver of %s runs with %s", n.name, flags)
 }
 
 func ready(pod *corev1.Pod) bool {

@@ -66,3 +66,9 @@ func (c *cluster) succeed(t *testing.T, args ...string) result {
 	require.Zero(t, r.code, "kubectl encryption %s\n%s%s", strings.Join(args, " "), r.stdout, r.stderr)
 	return r
 }
+
+// failure is what standard error says from the error on.
+func (r result) failure() string {
+	_, failure, _ := strings.Cut(r.stderr, "error: ")
+	return failure
+}

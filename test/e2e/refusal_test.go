@@ -24,7 +24,7 @@ func (c *cluster) refuse(t *testing.T, says []string, args ...string) {
 	t.Helper()
 	before := c.digests(t)
 	r := c.plugin(t, args...)
-	t.Log(r.stderr)
+	t.Log(r.failure())
 	assert.Equal(t, 1, r.code)
 	for _, part := range says {
 		assert.Contains(t, r.stderr, part)
@@ -41,6 +41,7 @@ func (c *cluster) refuseEdited(t *testing.T, n *node, edit func(file string) str
 	require.NotEqual(t, string(original), edited)
 	n.put(t, []byte(edited))
 	c.refuse(t, says, "rotate", "--yes")
+	require.Equal(t, edited, string(n.read(t)), "the file is left as it was found")
 	n.put(t, original)
 	c.awaitLoaded(t)
 }
@@ -62,7 +63,7 @@ func unusableFiles() map[string]struct {
 		says string
 	}
 	return map[string]unusable{
-		"a field that does not exist":      {insert("resources:\n", "comment: mine\n"), "comment"},
+		"a field that does not exist":      {insert("resources:\n", "comment: mine\n"), "line 3: configuration has an unknown field"},
 		"a second YAML document":           {func(file string) string { return file + "---\nkind: EncryptionConfiguration\n" }, "more than one YAML document"},
 		"a KMS provider":                   {insert("      - identity: {}", kmsProvider), "KMS"},
 		"two keys of one name":             {twice, "twice"},
@@ -132,7 +133,7 @@ func (c *cluster) refuseSecond(t *testing.T) {
 	require.True(t, ok, "%s", &first.stderr)
 	before := c.digests(t)
 	r := c.plugin(t, "rotate", "--yes")
-	t.Log(r.stderr)
+	t.Log(r.failure())
 	assert.Equal(t, 1, r.code)
 	assert.Contains(t, r.stderr, "another change is under way")
 	assert.Contains(t, r.stderr, "holds the lock since")

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -78,7 +79,16 @@ func namespace(t *testing.T, name string) string {
 	_, err := client.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		require.NoError(t, client.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}))
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+		defer cancel()
+		for _, r := range []migrate.Resource{secrets, configMaps} {
+			require.NoError(t, bare.of(r, name).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}))
+		}
+		require.NoError(t, client.Delete(ctx, name, metav1.DeleteOptions{}))
+		require.NoError(t, wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+			_, err := client.Get(ctx, name, metav1.GetOptions{})
+			return apierrors.IsNotFound(err), nil
+		}), "namespace %s is not gone", name)
 	})
 	return name
 }
@@ -124,7 +134,6 @@ func get(t *testing.T, r migrate.Resource, namespace, name string) *unstructured
 // define has the control plane serve a custom resource until the test is over.
 func define(t *testing.T, r migrate.Resource) {
 	t.Helper()
-	crds := bare.objects.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
 	crd := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
 		"metadata": map[string]any{"name": r.String()},
@@ -137,9 +146,9 @@ func define(t *testing.T, r migrate.Resource) {
 			}},
 		},
 	}}
-	_, err := crds.Create(t.Context(), crd, metav1.CreateOptions{})
+	_, err := definitions().Create(t.Context(), crd, metav1.CreateOptions{})
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = crds.Delete(context.WithoutCancel(t.Context()), r.String(), metav1.DeleteOptions{}) })
+	t.Cleanup(func() { undefine(context.WithoutCancel(t.Context()), t, r) })
 	for _, in := range bare.APIServers {
 		err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 			_, err := in.of(r, "default").List(ctx, metav1.ListOptions{Limit: 1})
@@ -147,4 +156,26 @@ func define(t *testing.T, r migrate.Resource) {
 		})
 		require.NoError(t, err, "%s does not serve %s", in.Name, r)
 	}
+}
+
+func definitions() dynamic.ResourceInterface {
+	return bare.objects.Resource(schema.GroupVersionResource{
+		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
+	})
+}
+
+// undefine ends what define has begun; all objects go with it.
+func undefine(ctx context.Context, t *testing.T, r migrate.Resource) {
+	t.Helper()
+	err := definitions().Delete(ctx, r.String(), metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return
+	}
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	require.NoError(t, wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		_, err := definitions().Get(ctx, r.String(), metav1.GetOptions{})
+		return apierrors.IsNotFound(err), nil
+	}), "%s is not gone", r)
 }

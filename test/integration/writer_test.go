@@ -41,10 +41,12 @@ type acknowledged struct {
 	text string
 }
 
-// write works until the context ends; what it has begun it finishes.
-func (w *writer) write(ctx context.Context, t *testing.T) {
+// write has writers take turns until the context ends; what one has begun it finishes.
+func write(ctx context.Context, t *testing.T, writers []*writer) {
+	t.Helper()
 	const names = 12
 	for i := 0; ctx.Err() == nil; i++ {
+		w := writers[i%len(writers)]
 		name := fmt.Sprintf("w-%d", w.random.IntN(names))
 		text := fmt.Sprintf("write %d", i)
 		if !w.step(context.WithoutCancel(ctx), t, name, text) {
@@ -133,26 +135,24 @@ func (w *writer) update(ctx context.Context, name, text string, known *acknowled
 func startWriters(t *testing.T, prefix string, resources ...migrate.Resource) (stop func() []*writer) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	var writers []*writer
+	var all []*writer
 	var wg sync.WaitGroup
 	for i, in := range bare.APIServers {
-		own := fmt.Sprintf("%s-%d", prefix, i)
+		own := namespace(t, fmt.Sprintf("%s-%d", prefix, i))
+		var writers []*writer
 		for j, r := range resources {
-			w := &writer{
+			writers = append(writers, &writer{
 				resource: r, namespace: own, client: in.of(r, own), record: map[string]*acknowledged{},
 				made: map[types.UID]bool{}, random: rand.New(rand.NewPCG(uint64(i), uint64(j))),
-			}
-			writers = append(writers, w)
+			})
 		}
-		namespace(t, own)
-	}
-	for _, w := range writers {
-		wg.Go(func() { w.write(ctx, t) })
+		all = append(all, writers...)
+		wg.Go(func() { write(ctx, t, writers) })
 	}
 	return func() []*writer {
 		cancel()
 		wg.Wait()
-		return writers
+		return all
 	}
 }
 

@@ -78,7 +78,7 @@ func short(digest string) string {
 	if digest == "" {
 		return unknown
 	}
-	return digest[:min(len(digest), len("sha256:")+12)]
+	return term.Escape(digest[:min(len(digest), len("sha256:")+12)])
 }
 
 func rotation(st *v1alpha1.EncryptionStatus) string {
@@ -87,7 +87,7 @@ func rotation(st *v1alpha1.EncryptionStatus) string {
 	case r == nil:
 		return "none on record"
 	case r.State == v1alpha1.InProgress:
-		return fmt.Sprintf("to key %s under way since %s, stage %s, by %s", key(r.To), age(r.StartTime.Time), r.Stage, term.Escape(r.By))
+		return fmt.Sprintf("to key %s under way since %s, stage %s, by %s", key(r.To), age(r.StartTime.Time), term.Escape(r.Stage), term.Escape(r.By))
 	case r.State == v1alpha1.Aborted:
 		return fmt.Sprintf("none under way; the last, to key %s, was taken back %s ago", key(r.To), age(r.CompletedAt.Time))
 	}
@@ -96,9 +96,9 @@ func rotation(st *v1alpha1.EncryptionStatus) string {
 
 func key(k v1alpha1.KeyRef) string {
 	if k.Name == "" {
-		return k.Provider
+		return term.Escape(k.Provider)
 	}
-	return k.Provider + "/" + k.Name
+	return term.Escape(k.Provider + "/" + k.Name)
 }
 
 func age(t time.Time) string { return duration.HumanDuration(time.Since(t)) }
@@ -126,7 +126,7 @@ func resources(b *strings.Builder, st *v1alpha1.EncryptionStatus) {
 		if r.Provider == string(encconfig.Identity) {
 			stale = "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, provider, term.Escape(writeKey), number(r.ReadKeys), number(r.Objects), stale)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", term.Escape(r.Name), term.Escape(provider), term.Escape(writeKey), number(r.ReadKeys), number(r.Objects), stale)
 	}
 	_ = w.Flush()
 }
@@ -158,7 +158,7 @@ func nodes(b *strings.Builder, st *v1alpha1.EncryptionStatus, wide bool) {
 		if n.State == v1alpha1.StateDisabled {
 			loaded, since = none, none
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s", n.Name, n.State, loaded, since, or(n.Version, unknown))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s", term.Escape(n.Name), n.State, loaded, since, or(n.Version, unknown))
 		if wide {
 			fmt.Fprintf(w, "\t%s\t%s\t%s\t%s", or(n.Instance, none), automatic(n.AutomaticReload), or(n.ConfigPath, none), or(n.IDHash, unknown))
 		}
