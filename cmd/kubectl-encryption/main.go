@@ -53,7 +53,8 @@ func run(argv []string) int {
 // interruptible ends the work at a safe point on the first interrupt, and the program at once on the second.
 func interruptible(stop context.CancelFunc) {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE) // output that nobody reads any more is no reason to leave things behind
 	<-signals
 	fmt.Fprintln(os.Stderr, "\ninterrupted: ending at a safe point; once more to quit at once")
 	stop()

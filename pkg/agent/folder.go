@@ -83,7 +83,18 @@ func (f *folder) read(name string, limit int64) (content, error) {
 		clear(data)
 		return content{}, plainf("%s is longer than %d bytes", name, limit)
 	}
-	return content{data: data, modTime: info.ModTime().UTC(), mode: info.Mode().Perm()}, nil
+	return content{data: data, modTime: placed(info).UTC(), mode: info.Mode().Perm()}, nil
+}
+
+// placed is when a file came to be what it is: its bytes may be older than its name, which a rename changes.
+func placed(info fs.FileInfo) time.Time {
+	at := info.ModTime()
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		if changed := time.Unix(stat.Ctim.Unix()); changed.After(at) {
+			return changed
+		}
+	}
+	return at
 }
 
 // openPlain opens a plain file and follows no symbolic link. os.Root follows one that stays inside, whatever the

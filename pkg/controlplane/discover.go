@@ -57,6 +57,8 @@ type Instance struct {
 	// IDHash is the apiserver_id_hash that its metrics must carry, as far as its Lease is known.
 	IDHash string
 	Ready  bool
+	// Foreign names another tool that runs this control plane, if one does.
+	Foreign string
 }
 
 // Discover asks all four sources.
@@ -105,7 +107,7 @@ func (cp *ControlPlane) addNode(node *corev1.Node, pods []corev1.Pod) {
 			found = append(found, &pods[i])
 		}
 	}
-	instance := Instance{Node: node.Name}
+	instance := Instance{Node: node.Name, Foreign: foreign(node)}
 	switch len(found) {
 	case 0:
 		cp.disagree("node %s is a control-plane node without a kube-apiserver pod", node.Name)
@@ -125,10 +127,28 @@ func (cp *ControlPlane) addNode(node *corev1.Node, pods []corev1.Pod) {
 
 func (in *Instance) fill(pod *corev1.Pod) {
 	in.Pod, in.Address = pod.Name, pod.Status.HostIP
-	in.Manifest, in.ManifestError = ReadManifest(pod)
+	if in.Manifest, in.ManifestError = ReadManifest(pod); in.Manifest.AdvertiseAddress != "" {
+		in.Address = in.Manifest.AdvertiseAddress
+	}
 	in.Ready = slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
+}
+
+// foreign tells tools that keep the configuration themselves and would not know of a change.
+func foreign(node *corev1.Node) string {
+	info := node.Status.NodeInfo
+	switch {
+	case strings.Contains(info.KubeletVersion, "+rke2"):
+		return "RKE2"
+	case strings.Contains(info.KubeletVersion, "+k3s"):
+		return "k3s"
+	case strings.HasPrefix(info.OSImage, "Talos"):
+		return "Talos"
+	case strings.Contains(info.OSImage, "Red Hat Enterprise Linux CoreOS"):
+		return "OpenShift"
+	}
+	return ""
 }
 
 func nodeReady(node *corev1.Node) bool {
@@ -155,22 +175,33 @@ func (cp *ControlPlane) checkLeases(nodes []corev1.Node, leases []coordinationv1
 		}
 	}
 	fresh := map[string]bool{}
+	var unmatched []string
 	for _, l := range leases {
 		host := l.Labels[corev1.LabelHostname]
 		node := nodeOfHost(nodes, host)
 		isFresh := l.Spec.RenewTime != nil && newest.Sub(l.Spec.RenewTime.Time) < leaseFresh
 		switch {
 		case isFresh && node == "":
-			cp.disagree("a kube-apiserver on host %q renews its Lease and is on no control-plane node", host)
+			unmatched = append(unmatched, host)
 		case isFresh:
 			fresh[node] = true
 			cp.setIDHash(node, l.Name)
 		}
 	}
+	var silent []string
 	for _, in := range cp.Instances {
 		if !fresh[in.Node] {
-			cp.disagree("the kube-apiserver on node %s does not renew its Lease", in.Node)
+			silent = append(silent, in.Node)
 		}
+	}
+	if len(unmatched) == len(silent) {
+		return // hosts that are called otherwise than their nodes: as many Leases are renewed as there are instances
+	}
+	for _, host := range unmatched {
+		cp.disagree("a kube-apiserver on host %q renews its Lease and is on no control-plane node", host)
+	}
+	for _, node := range silent {
+		cp.disagree("the kube-apiserver on node %s does not renew its Lease", node)
 	}
 }
 

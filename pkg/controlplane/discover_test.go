@@ -197,6 +197,25 @@ func TestDiscoverSaysWhereTheSourcesDisagree(t *testing.T) {
 				c.leases[1] = lease("apiserver-n2", "host-2", now)
 			}, nil,
 		},
+		"hosts are called otherwise than all nodes": {
+			func(c *cluster) {
+				c.leases = []coordinationv1.Lease{lease("apiserver-a", "host-a", now), lease("apiserver-b", "host-b", now)}
+			}, nil,
+		},
+		"hosts are called otherwise, and there is one too many": {
+			func(c *cluster) {
+				c.leases = []coordinationv1.Lease{
+					lease("apiserver-a", "host-a", now), lease("apiserver-b", "host-b", now), lease("apiserver-c", "host-c", now),
+				}
+			},
+			[]string{
+				`a kube-apiserver on host "host-a" renews its Lease and is on no control-plane node`,
+				`a kube-apiserver on host "host-b" renews its Lease and is on no control-plane node`,
+				`a kube-apiserver on host "host-c" renews its Lease and is on no control-plane node`,
+				"the kube-apiserver on node n1 does not renew its Lease",
+				"the kube-apiserver on node n2 does not renew its Lease",
+			},
+		},
 		"an endpoint that nobody serves at": {
 			func(c *cluster) {
 				c.endpoints[0].Endpoints = append(c.endpoints[0].Endpoints, discoveryv1.Endpoint{Addresses: []string{"192.0.2.9"}})
@@ -259,5 +278,23 @@ func TestDiscoverNamesTheSourceThatCannotBeAsked(t *testing.T) {
 		})
 		_, err := controlplane.Discover(context.Background(), client)
 		assert.EqualError(t, err, message+": no")
+	}
+}
+
+func TestDiscoverNamesToolsThatKeepTheConfigurationThemselves(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		kubelet, image, want string
+	}{
+		"kubeadm":   {"v1.37.1", "Debian GNU/Linux 12 (bookworm)", ""},
+		"RKE2":      {"v1.37.1+rke2r1", "Ubuntu 24.04", "RKE2"},
+		"k3s":       {"v1.37.1+k3s1", "Ubuntu 24.04", "k3s"},
+		"Talos":     {"v1.37.1", "Talos (v1.14.0)", "Talos"},
+		"OpenShift": {"v1.37.1", "Red Hat Enterprise Linux CoreOS 420.94", "OpenShift"},
+	}
+	for name, tt := range tests {
+		c := inOrder("n1")
+		c.nodes[0].Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: tt.kubelet, OSImage: tt.image}
+		assert.Equal(t, tt.want, c.discover(t).Instances[0].Foreign, name)
 	}
 }

@@ -26,14 +26,21 @@ type Manifest struct {
 	FileMount bool
 	// SecurePort is the port that kube-apiserver serves on.
 	SecurePort int
-	// CompactionInterval is how often kube-apiserver compacts etcd.
+	// CompactionInterval is how often kube-apiserver compacts etcd, 0 if it does not.
 	CompactionInterval time.Duration
+	// EventTTL is how long events are kept.
+	EventTTL time.Duration
+	// AdvertiseAddress is the flag --advertise-address, empty if it is not set.
+	AdvertiseAddress string
+	// RunAsUser is the user that the container runs as, 0 for root.
+	RunAsUser int64
 }
 
 // The defaults of kube-apiserver 1.26 to 1.37.
 const (
 	defaultSecurePort         = 6443
 	defaultCompactionInterval = 5 * time.Minute
+	defaultEventTTL           = time.Hour
 )
 
 // ReadManifest reads the flags and mounts of a kube-apiserver's pod. It refuses what it does not understand.
@@ -53,7 +60,8 @@ func ReadManifest(pod *corev1.Pod) (Manifest, error) {
 	}
 	m := Manifest{
 		ConfigPath: flags["encryption-provider-config"],
-		SecurePort: defaultSecurePort, CompactionInterval: defaultCompactionInterval,
+		SecurePort: defaultSecurePort, CompactionInterval: defaultCompactionInterval, EventTTL: defaultEventTTL,
+		AdvertiseAddress: flags["advertise-address"], RunAsUser: runAsUser(pod, container),
 	}
 	if m.AutomaticReload, err = boolean(flags, "encryption-provider-config-automatic-reload"); err != nil {
 		return Manifest{}, fmt.Errorf("pod %s: %w", pod.Name, err)
@@ -63,13 +71,28 @@ func ReadManifest(pod *corev1.Pod) (Manifest, error) {
 			return Manifest{}, fmt.Errorf("pod %s: the flag --secure-port is not a number", pod.Name)
 		}
 	}
-	if s, ok := flags["etcd-compaction-interval"]; ok {
-		if m.CompactionInterval, err = time.ParseDuration(s); err != nil {
-			return Manifest{}, fmt.Errorf("pod %s: the flag --etcd-compaction-interval is not a duration", pod.Name)
+	for name, into := range map[string]*time.Duration{
+		"etcd-compaction-interval": &m.CompactionInterval, "event-ttl": &m.EventTTL,
+	} {
+		if s, ok := flags[name]; ok {
+			if *into, err = time.ParseDuration(s); err != nil || *into < 0 {
+				return Manifest{}, fmt.Errorf("pod %s: the flag --%s is not a duration", pod.Name, name)
+			}
 		}
 	}
 	m.locate(pod, container)
 	return m, nil
+}
+
+// runAsUser is the user that a container runs as, 0 where nothing else is said: kube-apiserver's image says root.
+func runAsUser(pod *corev1.Pod, c corev1.Container) int64 {
+	if s := c.SecurityContext; s != nil && s.RunAsUser != nil {
+		return *s.RunAsUser
+	}
+	if s := pod.Spec.SecurityContext; s != nil && s.RunAsUser != nil {
+		return *s.RunAsUser
+	}
+	return 0
 }
 
 // readFlags reads "--name=value", "--name value" and "--name"; the command itself comes first and is passed over.
@@ -80,7 +103,7 @@ func readFlags(command []string) (map[string]string, error) {
 		name, value, hasValue := strings.Cut(strings.TrimLeft(word, "-"), "=")
 		name = strings.ReplaceAll(name, "_", "-")
 		if !strings.HasPrefix(word, "-") || !strings.HasPrefix(name, "encryption-") && !slices.Contains(
-			[]string{"secure-port", "etcd-compaction-interval"}, name) {
+			[]string{"secure-port", "etcd-compaction-interval", "event-ttl", "advertise-address"}, name) {
 			continue
 		}
 		if _, twice := flags[name]; twice {

@@ -70,6 +70,7 @@ func TestReadManifestReadsFlags(t *testing.T) {
 			t.Parallel()
 			got, err := controlplane.ReadManifest(pod(tt.command...))
 			require.NoError(t, err)
+			tt.want.EventTTL = time.Hour
 			assert.Equal(t, tt.want, got)
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -102,7 +103,7 @@ func (r *Reacher) client(in Instance) (*http.Client, error) {
 	}
 	config := rest.CopyConfig(r.config)
 	config.Host = "https://" + in.Node
-	config.Proxy = nil
+	config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil } // the forward has gone through it already
 	if !config.Insecure {
 		config.ServerName = serverName
 	}

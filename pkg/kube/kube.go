@@ -67,8 +67,8 @@ func (c *Cluster) name(raw api.Config, getter genericclioptions.RESTClientGetter
 	}
 }
 
-// Now is the time by the API server's clock, to the second. Leases are judged by it, since the clock of the machine
-// that runs the program may be wrong.
+// Now is the time by the API server's clock, to the second. Records carry it, since the clock of the machine that runs
+// the program may be wrong.
 func (c *Cluster) Now(ctx context.Context) (time.Time, error) {
 	client, err := rest.HTTPClientFor(c.Config)
 	if err != nil {
@@ -82,11 +82,15 @@ func (c *Cluster) Now(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fmt.Errorf("make request: %w", err)
 	}
-	resp, err := client.Do(req)
+	var resp *http.Response
+	err = Retry(ctx, func(context.Context) (err error) {
+		resp, err = client.Do(req) //nolint:bodyclose // closed below
+		return err
+	})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("ask the API server for the time: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	now, err := http.ParseTime(resp.Header.Get("Date"))
 	if err != nil {
 		return time.Time{}, fmt.Errorf("the API server's answer carries no date: %w", err)

@@ -47,11 +47,15 @@ type Rotation struct {
 	StartDigest string `json:"startDigest,omitempty"`
 	// Config is the configuration that all kube-apiservers have proven, as of the last proof.
 	Config *encconfig.Description `json:"config,omitempty"`
+	// Sent is the digest of the configuration that was last sent to nodes.
+	Sent string `json:"sent,omitempty"`
 	// Migrations by resource: baselines and results for the write key To.
 	Migrations map[string]Migration `json:"migrations,omitempty"`
 	// CompletionTime is set when the rotation has reached its goal, or was aborted.
 	CompletionTime *time.Time `json:"completionTime,omitempty"`
 	Aborted        bool       `json:"aborted,omitempty"`
+	// Used is set before the key is put anywhere as write key: from then on something may be stored with it.
+	Used bool `json:"used,omitempty"`
 	// Pruned are the keys that left the configuration at the end.
 	Pruned []encconfig.Key `json:"pruned,omitempty"`
 }
@@ -80,10 +84,12 @@ func (l *Ledger) Last() *Rotation {
 	return &l.Rotations[len(l.Rotations)-1]
 }
 
-// Open is the newest rotation if it has not ended, else nil.
+// Open is the newest rotation that has not ended, else nil. Migrations on their own may have come after it.
 func (l *Ledger) Open() *Rotation {
-	if last := l.Last(); last != nil && last.CompletionTime == nil {
-		return last
+	for i := len(l.Rotations) - 1; i >= 0; i-- {
+		if r := &l.Rotations[i]; r.CompletionTime == nil && r.ID != "" {
+			return r
+		}
 	}
 	return nil
 }
@@ -116,6 +122,10 @@ func (l *Ledger) ByID(id string) *Rotation {
 // Begin adds a rotation and forgets the oldest where there are too many. Of older ones it keeps what proofs need:
 // digests, baselines and results, not the rules of the configuration nor the names of objects that failed.
 func (l *Ledger) Begin(r Rotation) {
+	if known := l.ByID(r.ID); known != nil && r.ID != "" {
+		*known = r
+		return
+	}
 	l.Rotations = append(l.Rotations, r)
 	if over := len(l.Rotations) - keepRotations; over > 0 {
 		l.Rotations = slices.Delete(l.Rotations, 0, over)

@@ -193,8 +193,11 @@ func TestOpenIsTheLastRotationThatHasNotEnded(t *testing.T) {
 	assert.Equal(t, "2", l.Open().ID)
 	assert.Equal(t, "1", l.ByID("1").ID)
 	assert.Nil(t, l.ByID("9"))
-	l.Begin(aborted(3, three, "4"))
-	assert.Nil(t, l.Open(), "what an older record says counts no more")
+	migrated := rotated(3, three, three)
+	l.Begin(migrated)
+	assert.Equal(t, "2", l.Open().ID, "a migration on its own does not end it")
+	l.ByID("2").CompletionTime = migrated.CompletionTime
+	assert.Nil(t, l.Open())
 }
 
 func TestSettledAndMigratedAskForEveryResource(t *testing.T) {
@@ -221,6 +224,14 @@ func TestBeginForgetsTheOldest(t *testing.T) {
 	assert.Len(t, l.Rotations, 20)
 	assert.Equal(t, "5", l.Rotations[0].ID)
 	assert.Equal(t, "24", l.Last().ID)
+}
+
+func TestBeginTwiceIsBegunOnce(t *testing.T) {
+	t.Parallel()
+	l := &ledger.Ledger{}
+	l.Begin(ledger.Rotation{ID: "1", Stage: "plan"})
+	l.Begin(ledger.Rotation{ID: "1", Stage: "await"})
+	assert.Equal(t, []ledger.Rotation{{ID: "1", Stage: "await"}}, l.Rotations, "an answer was lost, and it was done again")
 }
 
 func TestBeginKeepsOfOlderRotationsWhatProofsNeed(t *testing.T) {

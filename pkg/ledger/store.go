@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/util/retry"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
@@ -58,9 +59,13 @@ func remove() string {
 	return "it is a record only; remove it with: kubectl -n " + project.Namespace + " delete configmap " + project.Name
 }
 
-// Update reads the record, changes it and writes it back, again if somebody else was faster.
+// Update reads the record, changes it and writes it back, again if somebody else was faster or the server could not
+// answer. The change must bear being made twice.
 func (s Store) Update(ctx context.Context, change func(*Ledger)) error {
-	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { return s.update(ctx, change) })
+	contended := func(err error) bool { return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) }
+	err := retry.OnError(retry.DefaultBackoff, contended, func() error {
+		return kube.Retry(ctx, func(ctx context.Context) error { return s.update(ctx, change) })
+	})
 	if err != nil {
 		return fmt.Errorf("write the ledger: %w", err)
 	}

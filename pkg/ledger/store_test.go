@@ -145,7 +145,8 @@ func TestTwentyRotationsOfAnOrdinaryClusterFit(t *testing.T) {
 		one.Skipped = append(one.Skipped, fmt.Sprintf("a-namespace-of-somebody/a-secret-of-somebody-%d: Denied", i))
 	}
 	full.Migrations["secrets"], full.Migrations["configmaps"] = one, one
-	for range 25 {
+	for i := range 25 {
+		full.ID = fmt.Sprint(i)
 		require.NoError(t, store.Update(t.Context(), func(l *ledger.Ledger) { l.Begin(full) }))
 	}
 	l, _, err := store.Load(t.Context())

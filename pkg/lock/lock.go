@@ -24,6 +24,7 @@ import (
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
@@ -32,6 +33,11 @@ const (
 	duration = 20 * time.Second
 	// renewEvery leaves room for several attempts.
 	renewEvery = 4 * time.Second
+	// patience is how long a holder goes on that can't reach the API server. Nobody can take the Lease then either,
+	// but somebody might who reaches it by another way.
+	patience = 3 * time.Minute
+	// requestTimeout bounds one request.
+	requestTimeout = 5 * time.Second
 	// watchEvery is how often somebody else's Lease is looked at.
 	watchEvery = time.Second
 )
@@ -42,19 +48,20 @@ var ErrLost = errors.New("the lock was lost: another command took it, or the API
 // Lock is a held lock.
 type Lock struct {
 	client coordinationclient.LeaseInterface
+	holder string
 	uid    types.UID
 	lease  *coordinationv1.Lease // belongs to renew until done
 	cancel context.CancelCauseFunc
 	done   chan struct{}
 }
 
-// Acquire takes the lock for holder. If another has it and renews it, the error says who and since when; if its
+// Acquire takes the lock for holder, a name that no other has. If another has it and renews it, the error says who and since when; if its
 // holder is silent for the Lease's duration, the lock is taken over. waiting is told once if that has to be waited for.
 // The context that is returned ends when the lock is lost.
 func Acquire(ctx context.Context, leases coordinationclient.LeasesGetter, holder string, waiting func(text string)) (context.Context, *Lock, error) {
-	l := &Lock{client: leases.Leases(project.Namespace), done: make(chan struct{})}
-	if err := l.take(ctx, holder, waiting); err != nil {
-		return nil, nil, err
+	l := &Lock{client: leases.Leases(project.Namespace), holder: holder, done: make(chan struct{})}
+	if err := l.take(ctx, waiting); err != nil {
+		return nil, nil, errors.Join(err, l.giveBack(ctx))
 	}
 	l.uid = l.lease.UID
 	held, cancel := context.WithCancelCause(ctx)
@@ -63,17 +70,19 @@ func Acquire(ctx context.Context, leases coordinationclient.LeasesGetter, holder
 	return held, l, nil
 }
 
-func (l *Lock) take(ctx context.Context, holder string, waiting func(string)) error {
+func (l *Lock) take(ctx context.Context, waiting func(string)) error {
 	for {
-		created, err := l.client.Create(ctx, lease(holder), metav1.CreateOptions{FieldManager: project.FieldManager})
+		err := kube.Retry(ctx, func(ctx context.Context) (err error) {
+			l.lease, err = l.client.Create(ctx, lease(l.holder), metav1.CreateOptions{FieldManager: project.FieldManager})
+			return err
+		})
 		if err == nil {
-			l.lease = created
 			return nil
 		}
 		if !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("take the lock: %w", err)
 		}
-		err = l.takeOver(ctx, holder, waiting)
+		err = l.takeOver(ctx, waiting)
 		if !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			return err
 		}
@@ -82,14 +91,18 @@ func (l *Lock) take(ctx context.Context, holder string, waiting func(string)) er
 }
 
 // takeOver waits whether the holder renews the Lease, and takes the Lease if not.
-func (l *Lock) takeOver(ctx context.Context, holder string, waiting func(string)) error {
-	first, err := l.client.Get(ctx, project.Name, metav1.GetOptions{})
+func (l *Lock) takeOver(ctx context.Context, waiting func(string)) error {
+	first, err := l.get(ctx)
 	if err != nil {
 		return err
 	}
+	if who(first) == l.holder { // the answer to its creation was lost
+		l.lease = first
+		return nil
+	}
 	waiting(fmt.Sprintf("%s has the lock since %s; it is taken over if it stays silent for %s", who(first), since(first), duration))
 	err = wait.PollUntilContextTimeout(ctx, watchEvery, duration, false, func(ctx context.Context) (bool, error) {
-		now, err := l.client.Get(ctx, project.Name, metav1.GetOptions{})
+		now, err := l.get(ctx)
 		if err != nil {
 			return false, err
 		}
@@ -101,7 +114,7 @@ func (l *Lock) takeOver(ctx context.Context, holder string, waiting func(string)
 	if !wait.Interrupted(err) || ctx.Err() != nil {
 		return err
 	}
-	next := lease(holder)
+	next := lease(l.holder)
 	next.ResourceVersion, next.UID = first.ResourceVersion, first.UID
 	l.lease, err = l.client.Update(ctx, next, metav1.UpdateOptions{FieldManager: project.FieldManager})
 	return err
@@ -154,18 +167,59 @@ func (l *Lock) renew(ctx context.Context) {
 			return
 		case <-time.After(renewEvery):
 		}
-		next := l.lease.DeepCopy()
-		now := metav1.NewMicroTime(time.Now())
-		next.Spec.RenewTime = &now
-		updated, err := l.client.Update(ctx, next, metav1.UpdateOptions{FieldManager: project.FieldManager})
+		err := l.renewOnce(ctx)
 		switch {
 		case err == nil:
-			l.lease, last = updated, time.Now()
-		case apierrors.IsConflict(err), apierrors.IsNotFound(err), time.Since(last) > duration:
+			last = time.Now()
+		case errors.Is(err, ErrLost), time.Since(last) > patience:
 			l.cancel(ErrLost)
 			return
 		}
 	}
+}
+
+// renewOnce is not cut short by the end of the run: an answer that nobody hears would leave us with an old
+// resourceVersion.
+func (l *Lock) renewOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	defer cancel()
+	next := l.lease.DeepCopy()
+	now := metav1.NewMicroTime(time.Now())
+	next.Spec.RenewTime = &now
+	updated, err := l.client.Update(ctx, next, metav1.UpdateOptions{FieldManager: project.FieldManager})
+	switch {
+	case err == nil:
+		l.lease = updated
+		return nil
+	case apierrors.IsNotFound(err):
+		return ErrLost
+	case apierrors.IsConflict(err):
+		return l.reclaim(ctx)
+	}
+	return err
+}
+
+// reclaim looks who has the Lease now. An update of ours whose answer was lost conflicts with the next one.
+func (l *Lock) reclaim(ctx context.Context) error {
+	now, err := l.get(ctx)
+	switch {
+	case apierrors.IsNotFound(err):
+		return ErrLost
+	case err != nil:
+		return err
+	case who(now) != l.holder:
+		return ErrLost
+	}
+	l.lease = now
+	return nil
+}
+
+func (l *Lock) get(ctx context.Context) (lease *coordinationv1.Lease, err error) {
+	err = kube.Retry(ctx, func(ctx context.Context) error {
+		lease, err = l.client.Get(ctx, project.Name, metav1.GetOptions{})
+		return err
+	})
+	return lease, err
 }
 
 // Owner is a reference that ties an object's life to the lock's.
@@ -177,12 +231,23 @@ func (l *Lock) Owner() metav1.OwnerReference {
 func (l *Lock) Release(ctx context.Context) error {
 	l.cancel(context.Canceled)
 	<-l.done
+	return l.giveBack(ctx)
+}
+
+// giveBack deletes the Lease if it is ours, whatever its resourceVersion has become.
+func (l *Lock) giveBack(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), duration)
 	defer cancel()
-	err := l.client.Delete(ctx, project.Name, metav1.DeleteOptions{
-		Preconditions: &metav1.Preconditions{UID: &l.uid, ResourceVersion: &l.lease.ResourceVersion},
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		now, err := l.client.Get(ctx, project.Name, metav1.GetOptions{})
+		if err != nil || who(now) != l.holder {
+			return err
+		}
+		return l.client.Delete(ctx, project.Name, metav1.DeleteOptions{
+			Preconditions: &metav1.Preconditions{UID: &now.UID, ResourceVersion: &now.ResourceVersion},
+		})
 	})
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("release the lock: %w", err)
 	}
 	return nil

@@ -30,7 +30,9 @@ type server struct {
 	current *coordinationv1.Lease
 	counter int
 	err     error
-	fake    *fake.Clientset
+	// mute is the verb whose next answer is lost.
+	mute string
+	fake *fake.Clientset
 }
 
 func newServer() *server {
@@ -47,6 +49,15 @@ func (s *server) react(action clienttesting.Action) (bool, runtime.Object, error
 	if s.err != nil {
 		return true, nil, s.err
 	}
+	handled, answer, err := s.do(action)
+	if err == nil && s.mute == action.GetVerb() {
+		s.mute = ""
+		return true, nil, apierrors.NewServiceUnavailable("the answer was lost")
+	}
+	return handled, answer, err
+}
+
+func (s *server) do(action clienttesting.Action) (bool, runtime.Object, error) {
 	switch a := action.(type) {
 	case clienttesting.CreateActionImpl:
 		return s.create(a.Object.(*coordinationv1.Lease))
@@ -133,6 +144,13 @@ func (s *server) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
+}
+
+// loseAnswer has the server do what the next request of a verb asks, and not say so.
+func (s *server) loseAnswer(verb string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mute = verb
 }
 
 func (s *server) stored() *coordinationv1.Lease {

@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
@@ -71,7 +72,11 @@ func (r *Runner) Start(ctx context.Context, specs []Spec) (*Agents, error) {
 }
 
 func (r *Runner) start(ctx context.Context, spec Spec, created **batchv1.Job) (*Session, error) {
-	job, err := r.Client.BatchV1().Jobs(project.Namespace).Create(ctx, spec.job(), metav1.CreateOptions{FieldManager: project.FieldManager})
+	var job *batchv1.Job
+	err := kube.Retry(ctx, func(ctx context.Context) (err error) { // one that is made twice is removed by Drain
+		job, err = r.Client.BatchV1().Jobs(project.Namespace).Create(ctx, spec.job(), metav1.CreateOptions{FieldManager: project.FieldManager})
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("create the agent's Job for node %s: %w", spec.Node, err)
 	}
@@ -213,9 +218,11 @@ func (a *Agents) Close(ctx context.Context) error {
 
 // remove deletes a Job, and its pods with it.
 func (r *Runner) remove(ctx context.Context, job *batchv1.Job) error {
-	err := r.Client.BatchV1().Jobs(project.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{
-		PropagationPolicy: new(metav1.DeletePropagationBackground),
-		Preconditions:     metav1.NewUIDPreconditions(string(job.UID)),
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		return r.Client.BatchV1().Jobs(project.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{
+			PropagationPolicy: new(metav1.DeletePropagationBackground),
+			Preconditions:     metav1.NewUIDPreconditions(string(job.UID)),
+		})
 	})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("delete Job %s: %w", job.Name, err)
@@ -223,11 +230,15 @@ func (r *Runner) remove(ctx context.Context, job *batchv1.Job) error {
 	return nil
 }
 
-// Drain waits until no pod of any agent is left, also after an interruption.
-func (r *Runner) Drain(ctx context.Context) error {
+// Drain removes what is left of a run's Jobs, such as one whose creation was answered too late, and waits until no pod
+// of the run is left, also after an interruption.
+func (r *Runner) Drain(ctx context.Context, run string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	selector := labels.Set{project.LabelName: project.Name}.String()
+	selector := labels.Set{project.LabelName: project.Name, project.LabelRun: run}.String()
+	if _, err := r.removeAll(ctx, selector); err != nil {
+		return err
+	}
 	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
 		pods, err := r.Client.CoreV1().Pods(project.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 		return err == nil && len(pods.Items) == 0, nil //nolint:nilerr // asked again until the time is over
@@ -241,10 +252,18 @@ func (r *Runner) Drain(ctx context.Context) error {
 // Sweep removes Jobs that earlier commands left behind. The caller holds the lock, so no command is alive that
 // could still need them.
 func (r *Runner) Sweep(ctx context.Context, run string) (int, error) {
-	selector := labels.Set{project.LabelName: project.Name}.String() + "," + project.LabelRun + "!=" + run
-	jobs, err := r.Client.BatchV1().Jobs(project.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	name := labels.Set{project.LabelName: project.Name}.String()
+	return r.removeAll(ctx, name+","+project.LabelRun+","+project.LabelRun+"!="+run)
+}
+
+func (r *Runner) removeAll(ctx context.Context, selector string) (int, error) {
+	var jobs *batchv1.JobList
+	err := kube.Retry(ctx, func(ctx context.Context) (err error) {
+		jobs, err = r.Client.BatchV1().Jobs(project.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+		return err
+	})
 	if err != nil {
-		return 0, fmt.Errorf("list Jobs of earlier commands: %w", err)
+		return 0, fmt.Errorf("list Jobs of ours: %w", err)
 	}
 	for i := range jobs.Items {
 		if err := r.remove(ctx, &jobs.Items[i]); err != nil {

@@ -97,11 +97,22 @@ func (v *View) LoadedDigest() string {
 	return digest
 }
 
-// CompactionInterval is the longest of all instances.
-func (v *View) CompactionInterval() time.Duration {
+// CompactionInterval is the longest of all instances. False if one of them does not compact.
+func (v *View) CompactionInterval() (longest time.Duration, known bool) {
+	for _, in := range v.ControlPlane.Instances {
+		if in.Manifest.CompactionInterval <= 0 {
+			return 0, false
+		}
+		longest = max(longest, in.Manifest.CompactionInterval)
+	}
+	return longest, true
+}
+
+// EventTTL is the longest time that an event is kept by any instance.
+func (v *View) EventTTL() time.Duration {
 	var longest time.Duration
 	for _, in := range v.ControlPlane.Instances {
-		longest = max(longest, in.Manifest.CompactionInterval)
+		longest = max(longest, in.Manifest.EventTTL)
 	}
 	return longest
 }
@@ -155,6 +166,12 @@ func (v *View) usable(in controlplane.Instance) error {
 	case m.File == "":
 		return refuse("mount the folder of the configuration as a hostPath volume",
 			"the configuration %s of the kube-apiserver on node %s is on no hostPath volume", m.ConfigPath, in.Node)
+	case in.Foreign != "":
+		return refuse(in.Foreign+" manages this file itself: use its own command",
+			"the control plane on node %s is %s's, which would overwrite what is changed here", in.Node, in.Foreign)
+	case m.RunAsUser != 0:
+		return refuse("let kube-apiserver run as root, or change its configuration by hand",
+			"the kube-apiserver on node %s runs as user %d, who could not read a file of root's", in.Node, m.RunAsUser)
 	case m.FileMount:
 		return refuse("mount the folder of the configuration instead of the file",
 			"the kube-apiserver on node %s mounts the single file %s: it would never see the file replaced", in.Node, m.ConfigPath)

@@ -234,7 +234,7 @@ func back(o Observed, g Goal) (Step, error) {
 	}
 	if o.everWritten(g.Target) {
 		return Step{}, refuse("go on with: kubectl encryption rotate --resume",
-			"key %s has been the write key: something may be stored with it, so it can't be taken back", g.Target)
+			"key %s has been the write key, or may have been: something may be stored with it, so it can't be taken back", g.Target)
 	}
 	if !o.isOurs(g.Target) {
 		return Step{}, refuse("go on with: kubectl encryption rotate --resume",

@@ -247,6 +247,20 @@ func TestNext_refuses(t *testing.T) {
 			"has been the write key",
 		},
 		{
+			"abort where the record says that the key was put in use, on a node that is gone",
+			plan.Observed{Nodes: nodes("gcm1; gcm1 gcm2", "gcm1 gcm2", "gcm1 gcm2"), Progress: plan.Progress{Used: true}},
+			plan.Goal{Target: key("gcm2"), Abort: true},
+			"or may have been",
+		},
+		{
+			"abort where a revision in a node's history is not understood",
+			plan.Observed{Nodes: append(nodes("gcm1; gcm1 gcm2", "gcm1 gcm2"), plan.Node{
+				Name: "b", Config: config("gcm1 gcm2"), Loaded: "gcm1 gcm2", History: []encconfig.Description{{Digest: "?"}},
+			})},
+			plan.Goal{Target: key("gcm2"), Abort: true},
+			"or may have been",
+		},
+		{
 			"abort of a key that somebody else added",
 			plan.Observed{Nodes: nodes("", "gcm1 gcm2", "gcm1 gcm2")},
 			plan.Goal{Target: key("gcm2"), Abort: true},

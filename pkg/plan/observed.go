@@ -24,7 +24,8 @@ type Observed struct {
 // Node is one control-plane node and its kube-apiserver.
 type Node struct {
 	Name string
-	// Config is the configuration in the node's file, nil if it can't be read or understood; Problem says why.
+	// Config is the configuration in the node's file, nil if it can't be read or understood; Problem says why, or what
+	// is wrong with the history.
 	Config  *encconfig.Description
 	Problem string
 	// History are the configurations that were installed on the node, and those that they replaced, oldest first. The
@@ -42,6 +43,8 @@ type Progress struct {
 	Migrated bool
 	// Closed: the record of the rotation is finished.
 	Closed bool
+	// Used: something may be stored with the key, by the record or by what an instance counts.
+	Used bool
 }
 
 // Goal is where to go.
@@ -125,11 +128,12 @@ func (o Observed) Agreed() *encconfig.Description {
 	return first
 }
 
-// everWritten tells whether the key is or was the write key of any configuration of any node.
+// everWritten tells whether the key is or may have been the write key of any configuration of any node. A revision
+// that is not understood has no rules, and may have been anything.
 func (o Observed) everWritten(k encconfig.Key) bool {
-	return slices.ContainsFunc(o.Nodes, func(n Node) bool {
+	return o.Progress.Used || slices.ContainsFunc(o.Nodes, func(n Node) bool {
 		return n.Config != nil && n.Config.Writes(k) ||
-			slices.ContainsFunc(n.History, func(d encconfig.Description) bool { return d.Writes(k) })
+			slices.ContainsFunc(n.History, func(d encconfig.Description) bool { return d.Writes(k) || len(d.Rules) == 0 })
 	})
 }
 
@@ -137,8 +141,8 @@ func (o Observed) everWritten(k encconfig.Key) bool {
 func (o Observed) isOurs(k encconfig.Key) bool {
 	return !slices.ContainsFunc(o.Nodes, func(n Node) bool {
 		return n.Config != nil && slices.ContainsFunc(n.Config.Keys(), k.Is) &&
-			!slices.ContainsFunc(n.History, func(d encconfig.Description) bool {
+			(n.Problem != "" || !slices.ContainsFunc(n.History, func(d encconfig.Description) bool {
 				return !slices.ContainsFunc(d.Keys(), k.Is)
-			})
+			}))
 	})
 }

@@ -28,7 +28,7 @@ func sample(t *testing.T, name string) reload.Evidence {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", name+".txt"))
 	require.NoError(t, err)
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	e, err := reload.Parse(f)
 	require.NoError(t, err)
 	return e

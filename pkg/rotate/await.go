@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
@@ -81,7 +82,12 @@ func (r *Run) converged(ctx context.Context) error {
 			return nil
 		}
 	}
-	return r.note(ctx, func(rec *ledger.Rotation) { rec.Config = first.Config })
+	return r.note(ctx, func(rec *ledger.Rotation) {
+		if changed := rec.Config != nil && rec.Config.Digest != first.Digest; changed && r.last.Change.Kind != encconfig.Remove {
+			rec.Migrations = nil // the baselines are those of another configuration
+		}
+		rec.Config = first.Config
+	})
 }
 
 // note changes the run's record, if it has one yet.

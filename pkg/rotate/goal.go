@@ -44,7 +44,7 @@ func (r *Run) begin(ctx context.Context, o plan.Observed, book *ledger.Ledger) e
 	if k, pending := plan.Pending(o.Nodes); pending && o.Agreed() != nil {
 		return underWay("a rotation to key %s is under way: it is configured and not the write key yet", k)
 	}
-	if open := book.Open(); open != nil && open.Stage != stageMigrateOnly {
+	if open := book.Open(); open != nil {
 		return underWay("the rotation to key %s that began %s has not ended", open.To, open.StartTime.UTC().Format("2006-01-02 15:04 MST"))
 	}
 	if o.Agreed() == nil {
@@ -68,9 +68,6 @@ func (r *Run) begin(ctx context.Context, o plan.Observed, book *ledger.Ledger) e
 // goOn finds the rotation that resume or abort is about.
 func (r *Run) goOn(ctx context.Context, o plan.Observed, book *ledger.Ledger) (done bool, err error) {
 	open := book.Open()
-	if open != nil && open.Stage == stageMigrateOnly {
-		open = nil
-	}
 	k, pending := plan.Pending(o.Nodes)
 	switch {
 	case pending:
@@ -108,7 +105,12 @@ func (r *Run) reopen(ctx context.Context, o plan.Observed, book *ledger.Ledger, 
 	}
 	r.goal.Target = plan.NewKey(open.To.Provider, o.Nodes, r.highest(book)...)
 	r.Emit(event.Notice{Text: fmt.Sprintf("key %s is on no node: going on with a new one, %s", open.To, r.goal.Target)})
-	return false, r.note(ctx, func(rec *ledger.Rotation) { rec.To = r.goal.Target })
+	if err := r.note(ctx, func(rec *ledger.Rotation) { rec.To = r.goal.Target }); err != nil {
+		return false, err
+	}
+	return false, r.ledger().Update(ctx, func(l *ledger.Ledger) {
+		l.HighestKey = max(l.HighestKey, keys.Number(r.goal.Target.Name))
+	})
 }
 
 // differ refuses to begin while the nodes differ. What a stopped rotation left is for resume, which knows its own.

@@ -41,15 +41,17 @@ func (r *Run) migrateOnly(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, res := range selected {
+		if rule := agreed.RuleFor(res.Name()); rule == nil || !rule.Encrypts() {
+			return hint.Errorf("its objects are stored as they are, in plaintext",
+				"resource %q is not encrypted by the configuration: there is nothing to migrate it to", res.Name())
+		}
+	}
 	if err := r.step(ctx, 1, string(plan.Await), fmt.Sprintf("wait until %s loaded the file of its node", r.everyInstance()), r.await); err != nil {
 		return err
 	}
 	for i, res := range selected {
 		rule := agreed.RuleFor(res.Name())
-		if rule == nil || !rule.Encrypts() {
-			return hint.Errorf("its objects are stored as they are, in plaintext",
-				"resource %q is not encrypted by the configuration: there is nothing to migrate it to", res.Name())
-		}
 		text := fmt.Sprintf("migrate %s to key %s", res.Name(), rule.WriteKey())
 		err := r.step(ctx, 2+i, string(plan.Migrate), text, func(ctx context.Context) (string, error) {
 			return r.migrateTo(ctx, rule.WriteKey(), *agreed, res)

@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/term"
 )
 
 // ErrFailedObjects is matched by a migration that left objects behind.
@@ -26,6 +27,9 @@ func (r *Run) settle(ctx context.Context) error {
 		return err
 	}
 	if err := r.sleep(ctx, settleTime); err != nil {
+		return err
+	}
+	if err := r.recheck(ctx); err != nil {
 		return err
 	}
 	return r.recordBaselines(ctx, r.encrypted(r.agreed()))
@@ -153,11 +157,11 @@ func failures(reports []migrate.Report) string {
 	for _, group := range Groups(reports) {
 		line := fmt.Sprintf("\n  %s, %d object(s)", group.Reason, group.Count)
 		if group.Webhook != "" {
-			line += " (webhook " + group.Webhook + ")"
+			line += " (webhook " + term.Escape(group.Webhook) + ")"
 		}
-		line += ": " + group.Message
+		line += ": " + term.Escape(group.Message)
 		const shown = 5
-		line += "\n    " + group.Resource + " " + strings.Join(group.Objects[:min(shown, len(group.Objects))], ", ")
+		line += "\n    " + group.Resource + " " + term.Escape(strings.Join(group.Objects[:min(shown, len(group.Objects))], ", "))
 		if more := group.Count - int64(min(shown, len(group.Objects))); more > 0 {
 			line += fmt.Sprintf(" and %d more", more)
 		}

@@ -27,6 +27,9 @@ func (r *Run) Plan(ctx context.Context, cluster v1alpha1.Cluster) (*v1alpha1.Rot
 		}[r.Mode]}}
 		return p, nil
 	}
+	if open := r.view.Ledger.Open(); open != nil {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("the rotation to key %s has not ended: this one will be refused until rotate --resume has finished it", open.To))
+	}
 	o, known := r.expected()
 	r.goal = plan.Goal{Target: r.nextKey(o, known), Keep: r.Keep}
 	p.Goal = fmt.Sprintf("rotate to a new %s key%s", r.goal.Target.Provider, on)
@@ -37,7 +40,7 @@ func (r *Run) Plan(ctx context.Context, cluster v1alpha1.Cluster) (*v1alpha1.Rot
 	for _, s := range steps[:len(steps)-1] {
 		p.Steps = append(p.Steps, v1alpha1.PlanStep{Stage: r.stage(s), Text: r.text(s)})
 	}
-	p.Warnings = r.warnings(ctx, o)
+	p.Warnings = append(p.Warnings, r.warnings(ctx, o)...)
 	r.goal = plan.Goal{}
 	return p, nil
 }

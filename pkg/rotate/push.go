@@ -105,13 +105,25 @@ func (r *Run) push(ctx context.Context, step plan.Step) error {
 		if !reflect.DeepEqual(again, step) {
 			return errReplan
 		}
+		if err := r.recheck(ctx); err != nil {
+			return err
+		}
 		proposed, err := r.propose(ctx, agents, step)
 		if err != nil {
 			return err
 		}
-		if err := r.note(ctx, func(rec *ledger.Rotation) { rec.To = newest(rec.To, proposed.Config) }); err != nil {
+		writes := proposed.Config.Writes(r.goal.Target)
+		err = r.note(ctx, func(rec *ledger.Rotation) {
+			rec.To = newest(rec.To, proposed.Config)
+			rec.Used, rec.Sent = rec.Used || writes, proposed.Config.Digest
+			if step.Change.Kind != encconfig.Remove {
+				rec.Migrations = nil // what was proven of the data was proven under another configuration
+			}
+		})
+		if err != nil {
 			return err
 		}
+		r.mayWrite = r.mayWrite || writes
 		return r.install(ctx, agents, step, proposed)
 	})
 }
@@ -161,7 +173,9 @@ func withFingerprints(want, have encconfig.Description) encconfig.Description {
 func (r *Run) install(ctx context.Context, agents *nodejob.Agents, step plan.Step, proposed *agentapi.Proposed) error {
 	r.pushed, r.unproven = true, true
 	before := r.files
-	states, err := askAll(ctx, agents, step.Targets, func(node string) agentapi.Request {
+	// An interruption waits for the answers: an installation that has begun is soon over, and what became of it is
+	// better known than guessed.
+	states, err := askAll(context.WithoutCancel(ctx), agents, step.Targets, func(node string) agentapi.Request {
 		return agentapi.Request{Op: agentapi.Install, Install: &agentapi.Installation{
 			From: before[node].Digest, To: proposed.Config.Digest, Sealed: proposed.Sealed[node],
 		}}

@@ -60,7 +60,7 @@ func (r *Run) permissions() []kube.Permission {
 // Permissions are what a change needs on every cluster; migrating a resource needs list and patch on it besides.
 func Permissions() []kube.Permission {
 	ns := project.Namespace
-	list := append(ReadPermissions(),
+	return append(ReadPermissions(),
 		kube.Permission{Verb: "create", Group: "batch", Resource: "jobs", Namespace: ns},
 		kube.Permission{Verb: "delete", Group: "batch", Resource: "jobs", Namespace: ns},
 		kube.Permission{Verb: "list", Group: "batch", Resource: "jobs", Namespace: ns},
@@ -74,7 +74,6 @@ func Permissions() []kube.Permission {
 		kube.Permission{Verb: "update", Group: "coordination.k8s.io", Resource: "leases", Namespace: ns},
 		kube.Permission{Verb: "delete", Group: "coordination.k8s.io", Resource: "leases", Namespace: ns},
 	)
-	return append(list, append(migration("", "secrets"), migration("", "configmaps")...)...)
 }
 
 // ReadPermissions are what status needs.

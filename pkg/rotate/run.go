@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
@@ -23,6 +25,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/reload"
 )
 
 // state is what a run knows at a moment. All of it can be found out again.
@@ -49,6 +52,8 @@ type state struct {
 	last plan.Step
 	// replans counts how often a step was given up because the nodes had changed.
 	replans int
+	// mayWrite: a configuration that writes with the goal's key was sent to a node.
+	mayWrite bool
 }
 
 // New prepares a run. It sends no request.
@@ -103,7 +108,7 @@ func (r *Run) Do(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.runner.Drain(ctx), r.lock.Release(ctx)) }()
+	defer func() { err = errors.Join(err, r.runner.Drain(ctx, r.id), r.lock.Release(ctx)) }()
 	if swept, err := r.runner.Sweep(ctx, r.id); err != nil {
 		return err
 	} else if swept > 0 {
@@ -129,6 +134,23 @@ func (r *Run) Do(ctx context.Context) (err error) {
 }
 
 func (r *Run) holder() string { return fmt.Sprintf("%s (%s, run %s)", r.By, r.Mode, r.id) }
+
+// recheck looks at the control plane again before something depends on its being what it was: every kube-apiserver
+// there is must be one that this run knows, ready, and of one version.
+func (r *Run) recheck(ctx context.Context) error {
+	view, err := r.observer.Look(ctx)
+	if err != nil {
+		return err
+	}
+	if before, now := r.view.ControlPlane.Names(), view.ControlPlane.Names(); !slices.Equal(before, now) {
+		return fmt.Errorf("the control plane has changed: its nodes were %s and are %s", strings.Join(before, ", "), strings.Join(now, ", "))
+	}
+	if err := view.Usable(); err != nil {
+		return err
+	}
+	r.view = view
+	return nil
+}
 
 // checkConfigs asks, for each configuration that the nodes have, whether what it encrypts may be migrated.
 func (r *Run) checkConfigs(ctx context.Context) error {
@@ -159,7 +181,7 @@ func (r *Run) follow(ctx context.Context) error {
 		if step.Kind == plan.Done {
 			return nil
 		}
-		if step.Kind != plan.Push && reflect.DeepEqual(step, r.last) {
+		if step.Kind != plan.Push && step.Kind != plan.Await && reflect.DeepEqual(step, r.last) {
 			return r.explain(ctx, r.stage(step), fmt.Errorf("the step %q was done and is still to be done: it has no effect", r.stage(step)))
 		}
 		if err := r.do(ctx, o, step); err != nil {
@@ -236,15 +258,16 @@ func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
 		}
 		o.Nodes = append(o.Nodes, n)
 	}
-	agreed := o.Agreed()
-	if agreed == nil {
-		return o, nil
-	}
-	now, err := r.cluster.Now(ctx)
+	book, _, err := r.ledger().Load(ctx)
 	if err != nil {
 		return o, err
 	}
-	book, _, err := r.ledger().Load(ctx)
+	agreed := o.Agreed()
+	if agreed == nil {
+		o.Progress.Used = r.used(book)
+		return o, nil
+	}
+	now, err := r.cluster.Now(ctx)
 	if err != nil {
 		return o, err
 	}
@@ -255,10 +278,13 @@ func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
 // progress fills in what is on record about the goal's key.
 func (r *Run) progress(o *plan.Observed, book *ledger.Ledger, agreed encconfig.Description, now time.Time) {
 	names := resourceNames(r.encrypted(agreed))
-	o.Unneeded = book.Unneeded(agreed, names, now, compactions*r.view.CompactionInterval())
+	if age, known := r.pruneAge(agreed); known {
+		o.Unneeded = book.Unneeded(agreed, names, now, age)
+	}
 	if rec := book.ByID(r.record.ID); rec != nil {
 		o.Progress.Closed = rec.CompletionTime != nil
 	}
+	o.Progress.Used = r.used(book)
 	if rec := book.Trusted(r.goal.Target, agreed.Digest); rec != nil && rec.ID == r.record.ID {
 		o.Progress.Settled, o.Progress.Migrated = rec.Settled(names), rec.Migrated(names)
 	}
@@ -266,6 +292,36 @@ func (r *Run) progress(o *plan.Observed, book *ledger.Ledger, agreed encconfig.D
 
 // compactions is how many intervals of compaction a superseded revision is waited for.
 const compactions = 2
+
+// pruneAge is how long after a migration something may still need the key that it migrated from: superseded revisions
+// until they are compacted, and events, which are not migrated, until they expire. False if kube-apiserver does not
+// compact: then nothing tells.
+func (r *Run) pruneAge(d encconfig.Description) (time.Duration, bool) {
+	interval, known := r.view.CompactionInterval()
+	age := compactions * interval
+	if d.RuleFor("events") != nil || d.RuleFor("events.events.k8s.io") != nil {
+		age = max(age, r.view.EventTTL())
+	}
+	return age, known
+}
+
+// used tells whether something may be stored with the goal's key: by any record of it, or by what an instance has
+// counted since it started.
+func (r *Run) used(book *ledger.Ledger) bool {
+	for _, rec := range book.Rotations {
+		if rec.Used && rec.To.Is(r.goal.Target) {
+			return true
+		}
+	}
+	for _, e := range r.view.Evidence {
+		for _, writes := range e.Writes {
+			if writes[reload.KeyPrefix(r.goal.Target.Name+":")] > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 func configs(revisions []agentapi.Revision) []encconfig.Description {
 	list := make([]encconfig.Description, len(revisions))

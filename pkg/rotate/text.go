@@ -94,14 +94,15 @@ func (r *Run) standing() (safe string, hints []string) {
 		has = has || f.Config != nil && hasKey(*f.Config, r.goal.Target)
 		writes = writes || f.Config != nil && f.Config.Writes(r.goal.Target)
 	}
+	writes = writes || r.mayWrite
 	switch {
+	case r.Mode == MigrateOnly:
+		return "safe to stop here: every object is stored whole, under a key that every kube-apiserver can read", nil
 	case r.goal.Target == (encconfig.Key{}) || !has && !r.pushed:
 		if r.record.ID != "" {
 			return "nothing was changed on any node", []string{resume, abort}
 		}
 		return "nothing was changed", nil
-	case r.Mode == MigrateOnly:
-		return "safe to stop here: every object is stored whole, under a key that every kube-apiserver can read", nil
 	case r.Mode == Abort && !writes:
 		return "safe to stop here: nothing is written with the key that is taken back", []string{"go on with:    " + project.Command + " rotate --abort"}
 	case !writes:

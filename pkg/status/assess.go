@@ -88,7 +88,7 @@ func assessNode(s *Seen, in controlplane.Instance, agreed string) v1alpha1.NodeS
 		n.State = v1alpha1.StateUpdated
 	default:
 		n.State = v1alpha1.StateProcessing
-		if s.View.Ledger.Open() == nil { // else it is what a rotation waits for
+		if open := s.View.Ledger.Open(); open == nil || e.Hash != open.StartDigest && e.Hash != open.Sent {
 			n.Message = "its kube-apiserver has another configuration loaded than the agreed one"
 		}
 	}
@@ -308,7 +308,7 @@ func conclude(st *v1alpha1.EncryptionStatus, s *Seen) {
 		st.Summary = "Something needs attention: " + st.Problems[0] + "."
 	case open != nil:
 		status, reason = metav1.ConditionFalse, v1alpha1.EncryptionInProgress
-		st.Summary = fmt.Sprintf("A rotation to key %s has not ended (stage %s); everything is readable. If nobody is at work on it, %s",
+		st.Summary = fmt.Sprintf("A rotation to key %s has not ended (stage %s). If nobody is at work on it, %s",
 			open.To, open.Stage, resume)
 	case st.Encryption != v1alpha1.Enabled:
 		st.Summary = "Whether encryption at rest is on is not known for every kube-apiserver."
@@ -321,9 +321,12 @@ func conclude(st *v1alpha1.EncryptionStatus, s *Seen) {
 	case len(unproven) > 0:
 		st.Summary = fmt.Sprintf("Not proven: with which keys the stored objects of %s are encrypted; make sure of it with: %s migrate --resources %s",
 			strings.Join(unproven, " and "), project.Command, strings.Join(unproven, ","))
+	case len(plaintext(s)) > 0:
+		status, reason = metav1.ConditionFalse, v1alpha1.DecryptionInProgress
+		st.Summary = fmt.Sprintf("The configuration writes %s in plaintext: identity is the first provider.", strings.Join(plaintext(s), " and "))
 	case !slices.ContainsFunc(st.Resources, func(r v1alpha1.ResourceStatus) bool { return r.Provider != string(encconfig.Identity) }):
 		status, reason = metav1.ConditionFalse, v1alpha1.DecryptionInProgress
-		st.Summary = "Nothing is encrypted from now on: the configuration writes in plaintext (identity is its first provider)."
+		st.Summary = "Nothing is encrypted from now on: the kube-apiservers write in plaintext."
 	case updated(st) < len(st.Nodes):
 		st.Summary = "By the record everything that is stored is encrypted with its write key; which configuration the kube-apiservers " +
 			"have loaded now is not known (before Kubernetes 1.34 they do not tell)."
@@ -346,6 +349,21 @@ func agreement(st *v1alpha1.EncryptionStatus) string {
 		return "the kube-apiserver runs the configuration " + short(st.Digest)
 	}
 	return fmt.Sprintf("%d of %d kube-apiservers run the configuration %s", updated(st), len(st.Nodes), short(st.Digest))
+}
+
+// plaintext are the resources that a rule of the configuration leaves unencrypted although keys stand behind identity:
+// they are being decrypted, or their encryption was prepared and not begun.
+func plaintext(s *Seen) []string {
+	if s.Config == nil {
+		return nil
+	}
+	var names []string
+	for _, r := range s.Config.Rules {
+		if !r.Encrypts() && len(r.Keys) > 1 {
+			names = append(names, r.Resources...)
+		}
+	}
+	return names
 }
 
 // updated counts the instances that are proven to run the agreed configuration.

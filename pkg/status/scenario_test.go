@@ -138,6 +138,14 @@ func scenarios() map[string]func(*status.Seen) {
 				r.StartTime, r.StartDigest = day(20), digest("b")
 			})
 		},
+		"a rotation whose file one kube-apiserver has loaded already": func(s *status.Seen) {
+			s.View.Evidence["n2"] = evidence("n2", digest("c"))
+			record(s, nil)
+			record(s, func(r *ledger.Rotation) {
+				r.ID, r.Stage, r.To, r.From, r.CompletionTime, r.Migrations = "run2", "await", key("3"), []encconfig.Key{key("2")}, nil, nil
+				r.StartTime, r.StartDigest, r.Sent = day(20), digest("b"), digest("c")
+			})
+		},
 		"a migration is under way": func(s *status.Seen) {
 			record(s, func(r *ledger.Rotation) {
 				r.Stage, r.CompletionTime = "migrate", nil

@@ -21,8 +21,8 @@ import (
 // them with the pod. It gives the folder with the second names, and a function that ends it.
 func (c *cluster) keepAgentLogs(t *testing.T) (folder string, end func()) {
 	t.Helper()
-	folder, err := os.MkdirTemp(c.dir, "agent-logs-") // on the nodes' file system: a second name must be
-	require.NoError(t, err)
+	folder = filepath.Join(c.dir, "agent-logs") // on the nodes' file system: a second name must be
+	require.NoError(t, os.MkdirAll(folder, 0o700))
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup

@@ -29,6 +29,7 @@ type shape struct {
 	nodes      int
 	encryption string
 	reloadPoll string
+	audit      bool
 }
 
 // cluster is a running cluster.
@@ -61,7 +62,7 @@ func (e environment) start(t *testing.T, s shape) *cluster {
 	t.Cleanup(func() { c.end(t) })
 	t.Logf("starting %d node(s) in %s", s.nodes, c.dir)
 	_, err := e.cluster(t.Context(), 8*time.Minute, "up", "--dir", c.dir, "--nodes", strconv.Itoa(s.nodes),
-		"--encryption", s.encryption, "--reload-poll", s.reloadPoll, "--audit", "--load-image", e.agentImage)
+		"--encryption", s.encryption, "--reload-poll", s.reloadPoll, "--audit="+strconv.FormatBool(s.audit), "--load-image", e.agentImage)
 	require.NoError(t, err)
 	if e.keep { // it may have been started with another image
 		_, err := e.cluster(t.Context(), time.Minute, "load", "--dir", c.dir, e.agentImage)

@@ -36,7 +36,7 @@ func TestEndToEnd(t *testing.T) {
 	env := newEnvironment(t)
 	t.Run("three nodes", func(t *testing.T) {
 		t.Parallel()
-		threeNodes(t, env.start(t, shape{name: "3", nodes: 3, encryption: "aesgcm", reloadPoll: fast}))
+		threeNodes(t, env.start(t, shape{name: "3", nodes: 3, encryption: "aesgcm", reloadPoll: fast, audit: true}))
 	})
 	t.Run("one node", func(t *testing.T) {
 		t.Parallel()
@@ -109,13 +109,13 @@ func oneNode(t *testing.T, c *cluster) {
 	t.Run("one change at a time", c.refuseSecond)
 	t.Run("no write of others is lost in a rotation", c.rotateUnderWrites)
 	t.Run("keys stay as long as something may need them", c.keepTwoTooEarly)
-	t.Run("a kube-apiserver that does not reload is refused", c.refuseWithoutReload)
 	t.Run("keys leave when nothing can need them", c.keepTwo)
 }
 
 func killed(t *testing.T, c *cluster) {
 	c.seed(t)
 	end := c.readAlways(t)
+	t.Run("a rotation that is interrupted tidies up, and goes on", c.interrupt)
 	t.Run("a rotation that is killed in the middle of its migration goes on", c.killInMigration)
 	t.Run("a rotation that is killed goes on from any step", c.killAtEveryStep)
 	end()
@@ -153,7 +153,7 @@ func (c *cluster) rotateWithoutTrace(t *testing.T) {
 	assert.NotEqual(t, before.name, k.name)
 	c.checkHealthyStatus(t)
 	bodies := dumped(r.stderr)
-	require.True(t, strings.Contains(bodies, "kubectl-encryption-agent-"), "the log of the client libraries shows what is sent")
+	require.NotEqual(t, -1, strings.Index(bodies, ourName+"-agent-"), "the log of the client libraries shows what is sent")
 	c.checkNotLeaked(t, k, logs, map[string]string{
 		"standard output": r.stdout, "standard error": r.stderr, "what standard error shows as dumps": bodies,
 	})
@@ -220,12 +220,30 @@ func withoutEncryption(t *testing.T, c *cluster) {
 	assert.False(t, s.Healthy)
 }
 
+// stockReload is for a cluster that ends with its tests: the last one does not put back what it changes.
 func stockReload(t *testing.T, c *cluster) {
 	c.seed(t)
+	t.Run("a rotation waits for the reload", func(t *testing.T) {
+		before := c.writeKey(t)
+		end := c.readAlways(t)
+		c.succeed(t, "rotate", "--yes")
+		end()
+		assert.NotEqual(t, before, c.checkSettled(t))
+		c.checkHealthyStatus(t)
+	})
+	t.Run("a rotation whose time is over is resumed", c.timeOut)
+	t.Run("a kube-apiserver that does not reload is refused", c.refuseWithoutReload)
+}
+
+// timeOut rotates with no time to wait in. The kube-apiserver has just looked at its file for the rotation before; it
+// looks again when a good part of a minute is over.
+func (c *cluster) timeOut(t *testing.T) {
 	before := c.writeKey(t)
-	end := c.readAlways(t)
-	c.succeed(t, "rotate", "--yes")
-	end()
+	r := c.plugin(t, "rotate", "--yes", "--converge-timeout", "1ms")
+	t.Log(r.failure())
+	assert.Equal(t, 124, r.code, "time that is over is no failure")
+	assert.Contains(t, r.stderr, "rotate --resume")
+	c.checkNothingLeft(t)
+	c.succeed(t, "rotate", "--resume", "--yes")
 	assert.NotEqual(t, before, c.checkSettled(t))
-	c.checkHealthyStatus(t)
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"testing"
 	"time"
 
@@ -17,36 +18,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// killAtStep rotates and kills the plugin when the step with a number begins. It tells the step's stage, or false if
-// there are fewer steps.
-func (c *cluster) killAtStep(t *testing.T, number int) (stage string, killed bool) {
-	t.Helper()
-	p := c.begin(t, "rotate", "--yes")
-	e, ok := p.until(func(e event) bool { return e.Event == "step-started" && e.Number == number })
-	if !ok {
-		require.Zero(t, p.wait(t), "%s", &p.stderr)
-		return "", false
-	}
-	p.kill(t)
-	t.Logf("killed when step %d began: %s", number, e.Stage)
-	return e.Stage, true
-}
-
 // killAtEveryStep rotates as often as a rotation has steps, kills each time at another one, and resumes.
 func (c *cluster) killAtEveryStep(t *testing.T) {
-	for number := 1; ; number++ {
-		more := t.Run(fmt.Sprintf("step %d", number), func(t *testing.T) {
+	for number, last := 1, false; !last; number++ {
+		passed := t.Run(fmt.Sprintf("step %d", number), func(t *testing.T) {
 			before := c.writeKey(t)
-			stage, killed := c.killAtStep(t, number)
-			if !killed {
-				require.Greater(t, number, 4, "a rotation has more steps")
-				number = 0
-			} else {
-				c.succeed(t, "rotate", "--resume", "--yes")
-			}
-			assert.NotEqual(t, before, c.checkSettled(t), "a new key writes after a kill at %q", stage)
+			p := c.begin(t, "rotate", "--yes")
+			e, ok := p.until(func(e event) bool { return e.Event == "step-started" && e.Number == number })
+			require.True(t, ok, "%s", &p.stderr)
+			p.kill(t)
+			t.Logf("killed when step %d of %d began: %s", e.Number, e.Total, e.Stage)
+			last = e.Number == e.Total
+			c.succeed(t, "rotate", "--resume", "--yes")
+			assert.NotEqual(t, before, c.checkSettled(t), "a new key writes after a kill at %q", e.Stage)
 		})
-		if !more || number == 0 {
+		if !passed {
 			return
 		}
 	}
@@ -64,6 +50,19 @@ func (c *cluster) killInMigration(t *testing.T) {
 	c.succeed(t, "rotate", "--resume", "--yes")
 	assert.NotEqual(t, before, c.checkSettled(t))
 	c.checkHealthyStatus(t)
+}
+
+// interrupt interrupts the plugin as Ctrl-C does, in the middle of the migration.
+func (c *cluster) interrupt(t *testing.T) {
+	before := c.writeKey(t)
+	p := c.begin(t, "rotate", "--yes", "--max-rate", "10")
+	_, ok := p.until(func(e event) bool { return e.Event == "migration-progress" && e.Done > 2 })
+	require.True(t, ok, "%s", &p.stderr)
+	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
+	assert.Equal(t, 130, p.wait(t), "%s", &p.stderr)
+	c.checkNothingLeft(t)
+	c.succeed(t, "rotate", "--resume", "--yes")
+	assert.NotEqual(t, before, c.checkSettled(t))
 }
 
 // killInPush kills the plugin as soon as the file of any node is replaced, in the step of a stage.

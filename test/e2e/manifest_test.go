@@ -47,19 +47,21 @@ func (c *cluster) setFlags(t *testing.T, n *node, flags ...string) {
 func (c *cluster) awaitFlags(t *testing.T, n *node, flags []string) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), time.Second, waitLimit, true, func(ctx context.Context) (bool, error) {
-		pod, err := n.client.CoreV1().Pods(systemNamespace).Get(ctx, "kube-apiserver-"+n.name, metav1.GetOptions{})
-		if err != nil || !ready(pod) {
-			return false, nil // it is not there while it restarts
-		}
-		for _, flag := range flags {
-			if !slices.Contains(pod.Spec.Containers[0].Command, flag) {
-				return false, nil
-			}
-		}
-		slice, err := n.client.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
-		return err == nil && len(slice.Endpoints) == len(c.nodes), nil
+		return n.runsWith(ctx, flags) && c.isEndpoint(ctx, n), nil // it answers nothing while it restarts
 	})
 	require.NoError(t, err, "the kube-apiserver of %s runs with %s", n.name, flags)
+}
+
+func (n *node) runsWith(ctx context.Context, flags []string) bool {
+	pod, err := n.client.CoreV1().Pods(systemNamespace).Get(ctx, "kube-apiserver-"+n.name, metav1.GetOptions{})
+	return err == nil && ready(pod) && !slices.ContainsFunc(flags, func(flag string) bool {
+		return !slices.Contains(pod.Spec.Containers[0].Command, flag)
+	})
+}
+
+func (c *cluster) isEndpoint(ctx context.Context, n *node) bool {
+	slice, err := n.client.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
+	return err == nil && len(slice.Endpoints) == len(c.nodes)
 }
 
 func ready(pod *corev1.Pod) bool {

@@ -22,7 +22,7 @@ import (
 const (
 	seedNamespace = "e2e-seed"
 	// seeds is how many Secrets, and how many ConfigMaps, every test reads.
-	seeds = 30
+	seeds = 12
 )
 
 func seedName(i int) string { return fmt.Sprintf("seed-%02d", i) }

@@ -27,6 +27,7 @@ type event struct {
 	Text     string
 	Resource string
 	Number   int
+	Total    int
 	Done     int
 }
 
@@ -102,15 +103,4 @@ func (p *process) wait(t *testing.T) int {
 		require.NoError(t, p.err)
 	}
 	return p.cmd.ProcessState.ExitCode()
-}
-
-// stages are the steps that were begun.
-func (p *process) stages() []string {
-	var list []string
-	for _, e := range p.seen {
-		if e.Event == "step-started" {
-			list = append(list, e.Stage)
-		}
-	}
-	return list
 }

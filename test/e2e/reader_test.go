@@ -51,7 +51,7 @@ func (c *cluster) readAlways(t *testing.T) (end func()) {
 }
 
 func (r *reader) read(ctx context.Context, n *node) {
-	const pause = 200 * time.Millisecond
+	const pause = 500 * time.Millisecond
 	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
 	for {

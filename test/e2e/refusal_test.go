@@ -41,7 +41,7 @@ func (c *cluster) refuseEdited(t *testing.T, n *node, edit func(file string) str
 	require.NotEqual(t, string(original), edited)
 	n.put(t, []byte(edited))
 	c.refuse(t, says, "rotate", "--yes")
-	require.Equal(t, edited, string(n.read(t)), "the file is left as it was found")
+	require.Equal(t, digest([]byte(edited)), digest(n.read(t)), "the file is left as it was found")
 	n.put(t, original)
 	c.awaitLoaded(t)
 }
@@ -140,4 +140,12 @@ func (c *cluster) refuseSecond(t *testing.T) {
 	assert.Equal(t, before, c.digests(t), "no file is changed")
 	require.Zero(t, first.wait(t), "the first one is not disturbed: %s", &first.stderr)
 	c.checkSettled(t)
+}
+
+// refuseWithoutReload tries a rotation on a kube-apiserver that does not reload its file.
+func (c *cluster) refuseWithoutReload(t *testing.T) {
+	const flag = "--encryption-provider-config-automatic-reload"
+	c.setFlags(t, c.nodes[0], flag+"=false")
+	c.refuse(t, []string{"n1", flag}, "rotate", "--yes")
+	assert.False(t, c.status(t).Healthy)
 }

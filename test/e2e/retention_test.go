@@ -29,22 +29,13 @@ func (c *cluster) keepTwoTooEarly(t *testing.T) {
 // keepTwo rotates with the smallest retention when the old revisions are compacted.
 func (c *cluster) keepTwo(t *testing.T) {
 	n := c.nodes[0]
+	c.setFlags(t, n, "--etcd-compaction-interval=5s")
 	before := n.keys(t)
 	c.succeed(t, "rotate", "--yes", "--keep", "2")
 	write := c.checkSettled(t)
 	assert.Equal(t, []key{write, before[0]}, n.keys(t), "the write key and the one before it stay")
 	c.checkHistory(t, n, before)
 	c.checkHealthyStatus(t)
-}
-
-// refuseWithoutReload tries a rotation on a kube-apiserver that does not reload its file. It is left one that does, and
-// that compacts every five seconds.
-func (c *cluster) refuseWithoutReload(t *testing.T) {
-	const flag = "--encryption-provider-config-automatic-reload"
-	c.setFlags(t, c.nodes[0], flag+"=false", "--etcd-compaction-interval=5s")
-	c.refuse(t, []string{"n1", flag}, "rotate", "--yes")
-	assert.False(t, c.status(t).Healthy)
-	c.setFlags(t, c.nodes[0], flag+"=true")
 }
 
 // checkHistory requires that keys that left the configuration are still in the node's history.

@@ -51,7 +51,7 @@ func (c *cluster) writeAlways(t *testing.T) (end func()) {
 	for i := range writers {
 		w := &writer{
 			secrets: c.nodes[i%len(c.nodes)].client.CoreV1().Secrets(writersNamespace),
-			book:    map[string]acknowledged{}, random: rand.New(rand.NewPCG(1, uint64(i))), //nolint:gosec // no secret
+			book:    map[string]acknowledged{}, random: rand.New(rand.NewPCG(1, uint64(i))),
 		}
 		for j := range objects {
 			w.names = append(w.names, fmt.Sprintf("writer-%d-%02d", i, j))

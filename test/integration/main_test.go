@@ -33,10 +33,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) (code int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	dir := os.Getenv(dirVariable)
-	if dir == "" {
-		dir = filepath.Join(root, "_output", "integration")
-	}
+	dir := folder()
 	if os.Getenv(keepVariable) == "" {
 		defer func() {
 			if err := harness(context.WithoutCancel(ctx), "bare", "down", "--dir", dir); err != nil {
@@ -51,6 +48,18 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	return m.Run()
+}
+
+// folder is where the control plane lives; a relative one is the repository's, not this package's.
+func folder() string {
+	dir := os.Getenv(dirVariable)
+	if dir == "" {
+		dir = filepath.Join("_output", "integration")
+	}
+	if filepath.IsAbs(dir) {
+		return dir
+	}
+	return filepath.Join(root, dir)
 }
 
 // start brings the control plane up and connects to it.

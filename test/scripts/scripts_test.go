@@ -19,7 +19,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
-var update = flag.Bool("update", false, "write golden files and the flag tables of README.md anew") //nolint:gochecknoglobals // a flag of the test
+var update = flag.Bool("update", false, "write golden files and the flag tables of README.md anew")
 
 // noServer is a kubeconfig whose server is a port where nothing listens.
 const noServer = `apiVersion: v1
@@ -51,6 +51,7 @@ func build(t *testing.T) string {
 	bin := t.TempDir()
 	program := filepath.Join(bin, project.Name)
 	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-o", program, "../../cmd/"+project.Name)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0") // as the Makefile has it, so that what it built is used again
 	out, err := command.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.NoError(t, os.Symlink(program, filepath.Join(bin, completion.Executable)))

@@ -56,11 +56,11 @@ func TestTableWide(t *testing.T) {
 	golden(t, "wide.golden", func(out *bytes.Buffer) error { return table(true)(st, out) })
 }
 
-func golden(t *testing.T, name string, print func(*bytes.Buffer) error) {
+func golden(t *testing.T, name string, render func(*bytes.Buffer) error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		var got bytes.Buffer
-		require.NoError(t, print(&got))
+		require.NoError(t, render(&got))
 		path := filepath.Join("testdata", name)
 		if *update {
 			require.NoError(t, os.WriteFile(path, got.Bytes(), 0o600))

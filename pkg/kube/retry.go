@@ -1,0 +1,42 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// patience is how long Retry goes on: longer than the restart of a kube-apiserver behind a balancer.
+const patience = time.Minute
+
+// Retry does a request again while the server can't be reached or can't answer, for a minute at most. The request must
+// bear being done twice: an answer may have been lost after the server had done what was asked.
+func Retry(ctx context.Context, request func(context.Context) error) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, time.Second, patience, true, func(ctx context.Context) (bool, error) {
+		last = request(ctx)
+		if last != nil && passing(last) {
+			return false, nil
+		}
+		return true, last
+	})
+	if err != nil && last != nil {
+		return last
+	}
+	return err
+}
+
+// passing tells errors of the moment from answers.
+func passing(err error) bool {
+	return apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsServerTimeout(err) ||
+		apierrors.IsTimeout(err) || utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) ||
+		utilnet.IsProbableEOF(err) || utilnet.IsTimeout(err) || errors.Is(err, io.ErrUnexpectedEOF)
+}

@@ -1,0 +1,157 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rotate
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
+)
+
+func resource(group, name string) migrate.Resource {
+	return migrate.Resource{GVR: schema.GroupVersionResource{Group: group, Version: "v1", Resource: name}}
+}
+
+func TestGroupsSortFailuresByResourceReasonAndWebhook(t *testing.T) {
+	t.Parallel()
+	reports := []migrate.Report{
+		{
+			Resource: resource("", "secrets"), Failed: 152, Reasons: map[migrate.Reason]int64{migrate.ReasonInvalid: 150, migrate.ReasonDenied: 2},
+			Failures: []migrate.Failure{
+				{Namespace: "a", Name: "one", Reason: migrate.ReasonInvalid, Message: "first"},
+				{Namespace: "a", Name: "two", Reason: migrate.ReasonDenied, Webhook: "w1", Message: "no"},
+				{Namespace: "b", Name: "three", Reason: migrate.ReasonInvalid, Message: "second"},
+				{Namespace: "b", Name: "four", Reason: migrate.ReasonDenied, Webhook: "w2", Message: "never"},
+			},
+		},
+		{
+			Resource: resource("example.com", "widgets"), Failed: 1, Reasons: map[migrate.Reason]int64{migrate.ReasonInvalid: 1},
+			Failures: []migrate.Failure{{Name: "cluster-wide", Reason: migrate.ReasonInvalid, Message: "third"}},
+		},
+	}
+	assert.Equal(t, []Group{
+		{Resource: "secrets", Reason: migrate.ReasonInvalid, Message: "first", Count: 150, Objects: []string{"a/one", "b/three"}},
+		{Resource: "secrets", Reason: migrate.ReasonDenied, Webhook: "w1", Message: "no", Count: 1, Objects: []string{"a/two"}},
+		{Resource: "secrets", Reason: migrate.ReasonDenied, Webhook: "w2", Message: "never", Count: 1, Objects: []string{"b/four"}},
+		{Resource: "widgets.example.com", Reason: migrate.ReasonInvalid, Message: "third", Count: 1, Objects: []string{"cluster-wide"}},
+	}, Groups(reports))
+	assert.Empty(t, Groups(nil))
+}
+
+func TestVerdict(t *testing.T) {
+	t.Parallel()
+	r := &Run{}
+	text, err := r.verdict()
+	require.NoError(t, err)
+	assert.Equal(t, ": 0 migrated, nothing is stale", text)
+
+	r.reports = []migrate.Report{{Resource: resource("", "secrets"), Migrated: 3, Complete: true}, {Resource: resource("", "configmaps"), Migrated: 4, Complete: true}}
+	text, err = r.verdict()
+	require.NoError(t, err)
+	assert.Equal(t, ": 7 migrated, nothing is stale", text)
+
+	r.reports = append(r.reports, migrate.Report{Resource: resource("example.com", "widgets"), Note: "not served any more"})
+	_, err = r.verdict()
+	require.EqualError(t, err, "not every object is proven to be migrated: widgets.example.com: not served any more")
+
+	r.reports[0].Failed, r.reports[0].Complete = 7, false
+	r.reports[0].Reasons = map[migrate.Reason]int64{migrate.ReasonInvalid: 7}
+	for i := range 7 {
+		r.reports[0].Failures = append(r.reports[0].Failures, migrate.Failure{
+			Namespace: "ns", Name: fmt.Sprint(i), Reason: migrate.ReasonInvalid, Message: "m",
+		})
+	}
+	_, err = r.verdict()
+	require.ErrorIs(t, err, ErrFailedObjects)
+	assert.EqualError(t, err, "7 objects could not be migrated: \n  Invalid, 7 object(s): m\n    secrets ns/0, ns/1, ns/2, ns/3, ns/4 and 2 more")
+}
+
+func TestSkippedNamesTheFirstTwenty(t *testing.T) {
+	t.Parallel()
+	var report migrate.Report
+	for i := range 30 {
+		report.Failures = append(report.Failures, migrate.Failure{Namespace: "ns", Name: fmt.Sprint(i), Reason: migrate.ReasonDenied})
+	}
+	list := skipped(report)
+	assert.Len(t, list, 20)
+	assert.Equal(t, "ns/0: Denied", list[0])
+	assert.Empty(t, skipped(migrate.Report{}))
+}
+
+func TestProgressEventEstimatesTheTimeLeftOnlyWhereItCan(t *testing.T) {
+	t.Parallel()
+	assert.InDelta(t, 9.0, progressEvent("secrets", migrate.Progress{Done: 10, Total: 100, Rate: 10}).Left, 0.001)
+	assert.InDelta(t, -1.0, progressEvent("secrets", migrate.Progress{Done: 10}).Left, 0.001)
+	assert.InDelta(t, -1.0, progressEvent("secrets", migrate.Progress{Done: 10, Total: 5, Rate: 10}).Left, 0.001)
+}
+
+func TestEncryptedLeavesOutWhatNeedNotOrCannotBeMigrated(t *testing.T) {
+	t.Parallel()
+	served := []kube.Resource{}
+	for _, name := range []string{
+		"secrets.", "configmaps.", "events.", "events.events.k8s.io", "deployments.apps", "nodes.metrics.k8s.io", "tokenreviews.authentication.k8s.io",
+	} {
+		gr := schema.ParseGroupResource(name)
+		served = append(served, kube.Resource{
+			GVR: gr.WithVersion("v1"), Migratable: gr.Resource != "tokenreviews",
+		})
+	}
+	aggregated := map[string]bool{"metrics.k8s.io": true}
+	identity := encconfig.Key{Provider: encconfig.Identity}
+	tests := map[string]struct {
+		rules []encconfig.Rule
+		want  []string
+	}{
+		"by name": {[]encconfig.Rule{{Resources: []string{"secrets"}, Keys: []encconfig.Key{key("1"), identity}}}, []string{"secrets"}},
+		"everything": {
+			[]encconfig.Rule{{Resources: []string{"*.*"}, Keys: []encconfig.Key{key("1"), identity}}}, []string{"secrets", "configmaps", "deployments.apps"},
+		},
+		"everything but what an earlier rule stores in plaintext": {
+			[]encconfig.Rule{
+				{Resources: []string{"configmaps"}, Keys: []encconfig.Key{identity, key("1")}},
+				{Resources: []string{"*.*"}, Keys: []encconfig.Key{key("1"), identity}},
+			}, []string{"secrets", "deployments.apps"},
+		},
+		"the core group":                   {[]encconfig.Rule{{Resources: []string{"*."}, Keys: []encconfig.Key{key("1")}}}, []string{"secrets", "configmaps"}},
+		"a resource that is not served":    {[]encconfig.Rule{{Resources: []string{"widgets.example.com"}, Keys: []encconfig.Key{key("1")}}}, nil},
+		"what can't be listed and patched": {[]encconfig.Rule{{Resources: []string{"tokenreviews.authentication.k8s.io"}, Keys: []encconfig.Key{key("1")}}}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var names []string
+			for _, r := range Encrypted(served, encconfig.Description{Rules: tt.rules}, aggregated) {
+				names = append(names, r.Name())
+			}
+			assert.Equal(t, tt.want, names)
+		})
+	}
+}
+
+func TestUsesWildcard(t *testing.T) {
+	t.Parallel()
+	for resource, want := range map[string]bool{"secrets": false, "*.": true, "*.*": true, "*.apps": true, "deployments.apps": false} {
+		assert.Equal(t, want, UsesWildcard(encconfig.Description{Rules: []encconfig.Rule{{Resources: []string{resource}}}}), resource)
+	}
+}
+
+func TestPermissionsHoldAllThatReadingNeeds(t *testing.T) {
+	t.Parallel()
+	assert.Subset(t, Permissions(), ReadPermissions())
+	for _, p := range ReadPermissions() {
+		assert.Contains(t, []string{"get", "list", "create"}, p.Verb)
+		assert.True(t, p.Verb != "create" || p.Subresource == "portforward", p.String())
+	}
+	for _, p := range Permissions() {
+		assert.NotEqual(t, "*", p.Verb)
+		assert.False(t, p.Resource == "secrets" && p.Verb != "list" && p.Verb != "patch", p.String())
+	}
+}
