@@ -194,8 +194,8 @@ func (cp *ControlPlane) checkLeases(nodes []corev1.Node, leases []coordinationv1
 			silent = append(silent, in.Node)
 		}
 	}
-	if len(unmatched) == len(silent) {
-		return // hosts that are called otherwise than their nodes: as many Leases are renewed as there are instances
+	if len(fresh) == 0 && len(unmatched) == len(cp.Instances) {
+		return // all hosts are called otherwise than their nodes; as many Leases are renewed as there are instances
 	}
 	for _, host := range unmatched {
 		cp.disagree("a kube-apiserver on host %q renews its Lease and is on no control-plane node", host)

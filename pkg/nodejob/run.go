@@ -60,9 +60,9 @@ func (r *Runner) Start(ctx context.Context, specs []Spec) (*Agents, error) {
 		})
 	}
 	err := g.Wait()
-	for i, s := range sessions {
+	for _, s := range sessions {
 		if s != nil {
-			a.Sessions[specs[i].Node] = s
+			a.Sessions[s.node] = s
 		}
 	}
 	if err != nil {
@@ -241,7 +241,7 @@ func (r *Runner) Drain(ctx context.Context, run string) error {
 	}
 	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
 		pods, err := r.Client.CoreV1().Pods(project.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
-		return err == nil && len(pods.Items) == 0, nil //nolint:nilerr // asked again until the time is over
+		return err == nil && len(pods.Items) == 0, nil
 	})
 	if err != nil {
 		return fmt.Errorf("wait until the agents' pods are gone: %w", err)

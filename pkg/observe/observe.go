@@ -158,7 +158,7 @@ func (v *View) usable(in controlplane.Instance) error {
 	case in.ManifestError != nil:
 		return refuse("", "the kube-apiserver on node %s is set up in a way that is not understood: %v", in.Node, in.ManifestError)
 	case m.ConfigPath == "":
-		return refuse("turn it on first with: "+project.Command+" enable",
+		return refuse("it has to be turned on first; "+project.Command+" enable will do it, which this version does not have yet",
 			"encryption is not configured: the kube-apiserver on node %s runs without --encryption-provider-config", in.Node)
 	case !m.AutomaticReload:
 		return refuse("add --encryption-provider-config-automatic-reload=true to the manifests, node by node",

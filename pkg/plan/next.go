@@ -113,7 +113,7 @@ func known(o Observed) error {
 				"the encryption configuration of node %s uses a KMS provider: rotation of KMS keys is not supported yet", n.Name)
 		}
 		if len(n.Config.EncryptingRules()) == 0 {
-			return refuse("encryption has to be enabled first, see kubectl encryption status",
+			return refuse("it has to be turned on first; kubectl encryption enable will do it, which this version does not have yet",
 				"the encryption configuration of node %s encrypts no resource: identity is the first provider everywhere", n.Name)
 		}
 	}

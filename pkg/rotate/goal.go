@@ -38,7 +38,7 @@ func (r *Run) setGoal(ctx context.Context) (done bool, err error) {
 // begin opens a rotation to a new key, unless one is under way.
 func (r *Run) begin(ctx context.Context, o plan.Observed, book *ledger.Ledger) error {
 	underWay := func(format string, args ...any) error {
-		return hint.New(fmt.Errorf(format, args...), "go on with:  "+project.Command+" rotate --resume",
+		return hint.New(fmt.Errorf(format, args...), "go on with: "+project.Command+" rotate --resume",
 			"or, while nothing is written with the new key, take it back with:  "+project.Command+" rotate --abort")
 	}
 	if k, pending := plan.Pending(o.Nodes); pending && o.Agreed() != nil {

@@ -32,7 +32,7 @@ func (r *Run) migrateOnly(ctx context.Context) error {
 		if err == nil {
 			err = errors.New("the control-plane nodes do not have the same configuration")
 		}
-		return hint.New(err, "go on with:    "+project.Command+" rotate --resume")
+		return hint.New(err, "go on with: "+project.Command+" rotate --resume")
 	}
 	if agreed.Uses(encconfig.KMS) {
 		return errors.New("the configuration uses a KMS provider, which is not supported yet")

@@ -14,7 +14,6 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/term"
 )
 
 // ErrFailedObjects is matched by a migration that left objects behind.
@@ -157,11 +156,11 @@ func failures(reports []migrate.Report) string {
 	for _, group := range Groups(reports) {
 		line := fmt.Sprintf("\n  %s, %d object(s)", group.Reason, group.Count)
 		if group.Webhook != "" {
-			line += " (webhook " + term.Escape(group.Webhook) + ")"
+			line += " (webhook " + oneLine(group.Webhook) + ")"
 		}
-		line += ": " + term.Escape(group.Message)
+		line += ": " + oneLine(group.Message)
 		const shown = 5
-		line += "\n    " + group.Resource + " " + term.Escape(strings.Join(group.Objects[:min(shown, len(group.Objects))], ", "))
+		line += "\n    " + group.Resource + " " + oneLine(strings.Join(group.Objects[:min(shown, len(group.Objects))], ", "))
 		if more := group.Count - int64(min(shown, len(group.Objects))); more > 0 {
 			line += fmt.Sprintf(" and %d more", more)
 		}
@@ -169,6 +168,9 @@ func failures(reports []migrate.Report) string {
 	}
 	return strings.Join(lines, "")
 }
+
+// oneLine keeps what a cluster says from looking like a line of ours. What else it may hold is escaped where it is printed.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // Group is the objects of one resource that failed for one reason.
 type Group struct {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -61,7 +62,10 @@ func previewed(mode Mode, book *ledger.Ledger, nodes ...string) *Run {
 }
 
 func onRecord() *ledger.Ledger {
-	return &ledger.Ledger{HighestKey: 4, Rotations: []ledger.Rotation{{ID: "r", Config: config(key("3"), key("1")), To: key("3")}}}
+	ended := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	return &ledger.Ledger{HighestKey: 4, Rotations: []ledger.Rotation{{
+		ID: "r", Config: config(key("3"), key("1")), To: key("3"), CompletionTime: &ended,
+	}}}
 }
 
 func stages(p *v1alpha1.RotationPlan) []string {
@@ -148,13 +152,23 @@ func TestPlanWarnsOfMoreWritesThanAKeyShouldDo(t *testing.T) {
 	assert.Empty(t, p.Warnings)
 }
 
+func TestPlanSaysThatARotationIsUnderWay(t *testing.T) {
+	t.Parallel()
+	book := onRecord()
+	book.Rotations[0].CompletionTime = nil
+	p, err := previewed(Begin, book, "n1", "n2").Plan(t.Context(), v1alpha1.Cluster{})
+	require.NoError(t, err)
+	require.Len(t, p.Warnings, 1)
+	assert.Contains(t, p.Warnings[0], "the rotation to key aesgcm/3 has not ended")
+}
+
 func TestExplainTellsStageSafetyAndTheWayOn(t *testing.T) {
 	t.Parallel()
 	r := at(Begin, map[string]*encconfig.Description{"n1": config(key("1")), "n2": config(key("1"), key("2"))})
 	require.NoError(t, r.explain(t.Context(), "await", nil))
 	err := r.explain(t.Context(), "await", errors.New("no answer"))
 	assert.Equal(t, "error: no answer\n  stage: await (safe to stop here: nothing is written with the new key yet)\n"+
-		"  hint:  go on with:    kubectl encryption rotate --resume\n  hint:  take back with: kubectl encryption rotate --abort\n", hint.Render(err))
+		"  hint:  go on with: kubectl encryption rotate --resume\n  hint:  take back with: kubectl encryption rotate --abort\n", hint.Render(err))
 	assert.Equal(t, hint.ExitError, hint.ExitCode(err))
 
 	refused := r.explain(t.Context(), "plan", &plan.Refusal{Reason: "the files differ", Hint: "look at them"})

@@ -87,7 +87,7 @@ func keyNames(list []encconfig.Key) string {
 // standing says whether it is safe to stop where the run is, and how to go on or back. It is judged by what the
 // files say, not by the stage.
 func (r *Run) standing() (safe string, hints []string) {
-	resume := "go on with:    " + project.Command + " rotate --resume"
+	resume := "go on with: " + project.Command + " rotate --resume"
 	abort := "take back with: " + project.Command + " rotate --abort"
 	var has, writes bool
 	for _, f := range r.files {
@@ -104,7 +104,7 @@ func (r *Run) standing() (safe string, hints []string) {
 		}
 		return "nothing was changed", nil
 	case r.Mode == Abort && !writes:
-		return "safe to stop here: nothing is written with the key that is taken back", []string{"go on with:    " + project.Command + " rotate --abort"}
+		return "safe to stop here: nothing is written with the key that is taken back", []string{"go on with: " + project.Command + " rotate --abort"}
 	case !writes:
 		return "safe to stop here: nothing is written with the new key yet", []string{resume, abort}
 	default:

@@ -75,7 +75,7 @@ func TestStageAndTextOfEachStep(t *testing.T) {
 // Whatever goes wrong, people are told whether they may stop there, and which command goes on or back.
 func TestStanding(t *testing.T) {
 	t.Parallel()
-	const resume, abort = "go on with:    kubectl encryption rotate --resume", "take back with: kubectl encryption rotate --abort"
+	const resume, abort = "go on with: kubectl encryption rotate --resume", "take back with: kubectl encryption rotate --abort"
 	type nodes = map[string]*encconfig.Description
 	before, added, promoted := config(key("1")), config(key("1"), key("2")), config(key("2"), key("1"))
 	tests := map[string]struct {
@@ -123,7 +123,7 @@ func TestStanding(t *testing.T) {
 			nodes{"n1": added, "n2": before},
 			nil,
 			"safe to stop here: nothing is written with the key that is taken back",
-			[]string{"go on with:    kubectl encryption rotate --abort"},
+			[]string{"go on with: kubectl encryption rotate --abort"},
 		},
 	}
 	for name, tt := range tests {
