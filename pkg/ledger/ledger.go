@@ -135,6 +135,13 @@ func (l *Ledger) Begin(r Rotation) {
 	}
 }
 
+// dropHollowConfig forgets a configuration that says of a rule no keys: no agent has ever described such a one.
+func (r *Rotation) dropHollowConfig() {
+	if r.Config != nil && slices.ContainsFunc(r.Config.Rules, func(rule encconfig.Rule) bool { return len(rule.Keys) == 0 }) {
+		r.Config = nil
+	}
+}
+
 func (r *Rotation) trim() {
 	if r.Config != nil {
 		r.Config = &encconfig.Description{Digest: r.Config.Digest}

@@ -52,6 +52,9 @@ func decode(cm *corev1.ConfigMap) (*Ledger, error) {
 		return nil, hint.Errorf("use the newer version of "+project.Command+" that wrote it",
 			"the ledger %s/%s has version %d, this program knows version %d", cm.Namespace, cm.Name, l.Version, Version)
 	}
+	for i := range l.Rotations {
+		l.Rotations[i].dropHollowConfig()
+	}
 	return &l, nil
 }
 

@@ -97,6 +97,7 @@ func (r *Runner) start(ctx context.Context, spec Spec, created **batchv1.Job) (*
 
 func (r *Runner) waitForPod(ctx context.Context, job *batchv1.Job, spec Spec) (*corev1.Pod, error) {
 	var running *corev1.Pod
+	var name string
 	last := "its pod was not created"
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, r.StartTimeout, true, func(ctx context.Context) (bool, error) {
 		pods, err := r.Client.CoreV1().Pods(project.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "batch.kubernetes.io/job-name=" + job.Name})
@@ -108,6 +109,7 @@ func (r *Runner) waitForPod(ctx context.Context, job *batchv1.Job, spec Spec) (*
 			return false, nil
 		}
 		pod := &pods.Items[0]
+		name = pod.Name
 		state, reason := judge(pod)
 		last = reason
 		switch state {
@@ -124,7 +126,7 @@ func (r *Runner) waitForPod(ctx context.Context, job *batchv1.Job, spec Spec) (*
 	case err == nil:
 		return running, nil
 	case ctx.Err() == nil && wait.Interrupted(err):
-		return nil, fmt.Errorf("the agent did not start on node %s within %s: %s%s", spec.Node, r.StartTimeout, last, r.events(ctx, job))
+		return nil, fmt.Errorf("the agent did not start on node %s within %s: %s%s", spec.Node, r.StartTimeout, last, r.events(ctx, "Job", job.Name)+r.events(ctx, "Pod", name))
 	}
 	return nil, err
 }
@@ -171,10 +173,14 @@ func sentence(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ": ")
 }
 
-// events adds what the Job's controller had to say, such as a refusal by admission.
-func (r *Runner) events(ctx context.Context, job *batchv1.Job) string {
+// events adds what the Job's controller had to say of the Job, such as a refusal by admission, or the kubelet of its
+// pod, such as a mount that failed.
+func (r *Runner) events(ctx context.Context, kind, name string) string {
+	if name == "" {
+		return ""
+	}
 	list, err := r.Client.CoreV1().Events(project.Namespace).List(ctx, metav1.ListOptions{
-		FieldSelector: "involvedObject.kind=Job,involvedObject.name=" + job.Name + ",type=Warning",
+		FieldSelector: "involvedObject.kind=" + kind + ",involvedObject.name=" + name + ",type=Warning",
 	})
 	if err != nil || len(list.Items) == 0 {
 		return ""

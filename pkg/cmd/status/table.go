@@ -88,6 +88,8 @@ func rotation(st *v1alpha1.EncryptionStatus) string {
 		return "none on record"
 	case r.State == v1alpha1.InProgress:
 		return fmt.Sprintf("to key %s under way since %s, stage %s, by %s", key(r.To), age(r.StartTime.Time), term.Escape(r.Stage), term.Escape(r.By))
+	case r.CompletedAt == nil:
+		return fmt.Sprintf("none under way; the last was to key %s", key(r.To))
 	case r.State == v1alpha1.Aborted:
 		return fmt.Sprintf("none under way; the last, to key %s, was taken back %s ago", key(r.To), age(r.CompletedAt.Time))
 	}
