@@ -127,8 +127,8 @@ func TestRun_progress(t *testing.T) {
 		for i := 1; i < len(times)-1; i++ {
 			assert.GreaterOrEqual(t, times[i].Sub(times[i-1]), progressInterval)
 		}
-		assert.Equal(t, Progress{Resource: secrets(), Pass: 1, Done: 4, Total: 41, Rate: 20}, told[0])
-		assert.Equal(t, Progress{Resource: secrets(), Pass: 1, Done: 41, Total: 41, Rate: 20}, told[10])
+		assert.Equal(t, Progress{Resource: secrets(), Pass: 1, Done: 4, Total: 41, Migrated: 4, Rate: 20}, told[0])
+		assert.Equal(t, Progress{Resource: secrets(), Pass: 1, Done: 41, Total: 41, Migrated: 40, Rate: 20}, told[10])
 	})
 }
 
