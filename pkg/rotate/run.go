@@ -97,7 +97,15 @@ func (r *Run) Preflight(ctx context.Context) error {
 	if err := view.Usable(); err != nil {
 		return err
 	}
-	return r.checkResources()
+	if err := r.checkResources(); err != nil {
+		return err
+	}
+	// What is in the files is only known when agents have looked; but a missing right is better told now, if the record
+	// knows what will be migrated.
+	if o, known := r.expected(); known && (r.Mode == Begin || r.Mode == Resume) {
+		return r.checkMigration(ctx, *o.Nodes[0].Config)
+	}
+	return nil
 }
 
 // Do carries the run out. The caller has called Preflight and has the operator's consent.

@@ -129,7 +129,7 @@ func (c *cluster) refuseAll(t *testing.T) {
 		c.refuse(t, []string{"nonsense"}, "migrate", "--resources", "nonsense")
 	})
 	t.Run("without permission", func(t *testing.T) {
-		c.refuse(t, []string{"create jobs.batch", "patch secrets", "nothing was changed"},
+		c.refuse(t, []string{"create jobs.batch", "create leases.coordination.k8s.io", "nothing was changed"},
 			"rotate", "--yes", "--kubeconfig="+c.restricted(t))
 	})
 	t.Run("an image that can't be pulled", func(t *testing.T) {
