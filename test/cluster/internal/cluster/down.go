@@ -19,11 +19,14 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/test/cluster/internal/network"
 	"github.com/kubectl-encryption/kubectl-encryption/test/cluster/internal/process"
 	"github.com/kubectl-encryption/kubectl-encryption/test/cluster/internal/state"
+	"github.com/kubectl-encryption/kubectl-encryption/test/cluster/internal/wait"
 )
 
 const (
 	takeDownWait  = 2 * time.Minute
 	balancerGrace = 3 * time.Second
+	leftoverWait  = 45 * time.Second
+	leftoverPoll  = 200 * time.Millisecond
 )
 
 // Down ends the cluster in dir and takes away all that it left on the machine.
@@ -71,11 +74,19 @@ func (h *Harness) takeDown(ctx context.Context) error {
 		errs = append(errs, process.Stop(ctx, h.state.Balancer.Process, balancerGrace))
 	}
 	errs = append(errs, h.cgroups.Remove(ctx, h.state.Bridge), network.Delete(ctx, *h.state.Network))
-	errs = append(errs, h.leftovers())
+	errs = append(errs, h.awaitNothingLeft(ctx))
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("take down cluster: %w", err)
 	}
 	return h.removeFiles()
+}
+
+// awaitNothingLeft gives the kernel time: it takes a network namespace apart, and
+// with it the node's end of the cable, some time after its last process is gone.
+func (h *Harness) awaitNothingLeft(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, leftoverWait)
+	defer cancel()
+	return wait.Until(ctx, "nothing is left", leftoverPoll, func(context.Context) error { return h.leftovers() })
 }
 
 // leftovers looks for what must not be there any more.
