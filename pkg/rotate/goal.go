@@ -5,6 +5,7 @@ package rotate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -39,7 +40,7 @@ func (r *Run) setGoal(ctx context.Context) (done bool, err error) {
 func (r *Run) begin(ctx context.Context, o plan.Observed, book *ledger.Ledger) error {
 	underWay := func(format string, args ...any) error {
 		return hint.New(fmt.Errorf(format, args...), "go on with: "+project.Command+" rotate --resume",
-			"or, while nothing is written with the new key, take it back with:  "+project.Command+" rotate --abort")
+			"or, while nothing is written with the new key, take it back with: "+project.Command+" rotate --abort")
 	}
 	if k, pending := plan.Pending(o.Nodes); pending && o.Agreed() != nil {
 		return underWay("a rotation to key %s is under way: it is configured and not the write key yet", k)
@@ -74,21 +75,43 @@ func (r *Run) goOn(ctx context.Context, o plan.Observed, book *ledger.Ledger) (d
 		r.goal.Target = k
 	case open != nil:
 		r.goal.Target = encconfig.Key{Provider: open.To.Provider, Name: open.To.Name}
-	case o.Agreed() == nil || len(o.Agreed().WriteKeys()) != 1 || book.Trusted(o.Agreed().WriteKeys()[0], o.Agreed().Digest) != nil || r.goal.Abort:
-		if o.Agreed() == nil {
-			_, err := plan.Next(o, r.goal)
-			return false, err
+	default:
+		if done, err := r.withoutRecord(o, book); done || err != nil {
+			return done, err
 		}
-		r.Emit(event.Notice{Text: "no rotation is under way: there is nothing to " + string(r.Mode)})
-		return true, nil
-	default: // The record is lost: the write key is there, whether everything follows it is not known.
-		r.goal.Target = o.Agreed().WriteKeys()[0]
-		r.Emit(event.Notice{Text: fmt.Sprintf("there is no record of the rotation to key %s: everything is migrated to it once more", r.goal.Target)})
 	}
 	if open != nil && open.To.Is(r.goal.Target) {
 		return r.reopen(ctx, o, book, *open)
 	}
 	return false, r.open(ctx, o)
+}
+
+// withoutRecord is for resume and abort where neither a file nor the record tells of a rotation under way: there is
+// nothing to do, or the record was lost. Then the write key is there, and whether everything follows it is not known.
+func (r *Run) withoutRecord(o plan.Observed, book *ledger.Ledger) (done bool, err error) {
+	writeKey, one := theWriteKey(o)
+	agreed := o.Agreed()
+	switch {
+	case !one || r.goal.Abort && agreed == nil:
+		return false, differ(o)
+	case r.goal.Abort, agreed != nil && book.Trusted(writeKey, agreed.Digest).Migrated(resourceNames(r.encrypted(*agreed))):
+		r.Emit(event.Notice{Text: "no rotation is under way: there is nothing to " + string(r.Mode)})
+		return true, nil
+	}
+	r.goal.Target = writeKey
+	r.Emit(event.Notice{Text: fmt.Sprintf("there is no record of the rotation to key %s: everything is migrated to it once more", writeKey)})
+	return false, nil
+}
+
+// theWriteKey is the one key that every rule of every node writes with. False if there are several.
+func theWriteKey(o plan.Observed) (k encconfig.Key, one bool) {
+	for i, n := range o.Nodes {
+		if n.Config == nil || len(n.Config.WriteKeys()) != 1 || i > 0 && !n.Config.WriteKeys()[0].Is(k) {
+			return encconfig.Key{}, false
+		}
+		k = n.Config.WriteKeys()[0]
+	}
+	return k, len(o.Nodes) > 0
 }
 
 // reopen goes on with a record. A key that is on no node never came to be, or was lost with the attempt to install
@@ -122,6 +145,10 @@ func differ(o plan.Observed) error {
 			return err
 		}
 		parts = append(parts, n.Name+" "+plan.ShortDigest(n.Config.Digest))
+	}
+	if o.Agreed() != nil {
+		return hint.New(errors.New("no rotation is under way, and the resources are written with different keys"),
+			"bring them under one with: "+project.Command+" rotate")
 	}
 	return hint.New(fmt.Errorf("the encryption configurations of the control-plane nodes differ: %s", strings.Join(parts, ", ")),
 		"if a rotation stopped half-way, go on with: "+project.Command+" rotate --resume",
