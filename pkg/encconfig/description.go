@@ -108,6 +108,9 @@ func (d Description) Uses(p Provider) bool {
 	})
 }
 
+// Has tells whether any rule has the key, in whatever place.
+func (d Description) Has(k Key) bool { return slices.ContainsFunc(d.Keys(), k.Is) }
+
 // Reads tells whether every encrypting rule can read the key.
 func (d Description) Reads(k Key) bool {
 	rules := d.EncryptingRules()

@@ -206,7 +206,7 @@ func follows(a, b encconfig.Description, target encconfig.Key) bool {
 	}
 	var gone []encconfig.Key
 	for _, k := range a.Keys() {
-		if !slices.ContainsFunc(b.Keys(), k.Is) {
+		if !b.Has(k) {
 			gone = append(gone, k)
 		}
 	}
@@ -305,7 +305,7 @@ func (o Observed) loaded() bool {
 // split sorts the nodes by whether they have a key.
 func (o Observed) split(k encconfig.Key) (with, without []Node) {
 	for _, n := range o.Nodes {
-		if slices.ContainsFunc(n.Config.Keys(), k.Is) {
+		if n.Config.Has(k) {
 			with = append(with, n)
 		} else {
 			without = append(without, n)

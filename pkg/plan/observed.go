@@ -140,9 +140,9 @@ func (o Observed) everWritten(k encconfig.Key) bool {
 // isOurs tells whether each node that has the key also has a record of the time before it.
 func (o Observed) isOurs(k encconfig.Key) bool {
 	return !slices.ContainsFunc(o.Nodes, func(n Node) bool {
-		return n.Config != nil && slices.ContainsFunc(n.Config.Keys(), k.Is) &&
+		return n.Config != nil && n.Config.Has(k) &&
 			(n.Problem != "" || !slices.ContainsFunc(n.History, func(d encconfig.Description) bool {
-				return !slices.ContainsFunc(d.Keys(), k.Is)
+				return !d.Has(k)
 			}))
 	})
 }

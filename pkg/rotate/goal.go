@@ -119,7 +119,7 @@ func theWriteKey(o plan.Observed) (k encconfig.Key, one bool) {
 func (r *Run) reopen(ctx context.Context, o plan.Observed, book *ledger.Ledger, open ledger.Rotation) (done bool, err error) {
 	r.record = open
 	for _, n := range o.Nodes {
-		if n.Config == nil || hasKey(*n.Config, r.goal.Target) {
+		if n.Config == nil || n.Config.Has(r.goal.Target) {
 			return false, nil
 		}
 	}
@@ -162,15 +162,6 @@ func (r *Run) highest(book *ledger.Ledger) []uint64 {
 		list = append(list, f.HighestKey)
 	}
 	return list
-}
-
-func hasKey(d encconfig.Description, k encconfig.Key) bool {
-	for _, have := range d.Keys() {
-		if have.Is(k) {
-			return true
-		}
-	}
-	return false
 }
 
 // open writes a new record.

@@ -91,7 +91,7 @@ func (r *Run) standing() (safe string, hints []string) {
 	abort := "take back with: " + project.Command + " rotate --abort"
 	var has, writes bool
 	for _, f := range r.files {
-		has = has || f.Config != nil && hasKey(*f.Config, r.goal.Target)
+		has = has || f.Config != nil && f.Config.Has(r.goal.Target)
 		writes = writes || f.Config != nil && f.Config.Writes(r.goal.Target)
 	}
 	writes = writes || r.mayWrite

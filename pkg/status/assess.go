@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/reload"
 )
@@ -346,9 +347,9 @@ const ReasonUnproven = "EncryptionUnproven"
 
 func agreement(st *v1alpha1.EncryptionStatus) string {
 	if len(st.Nodes) == 1 {
-		return "the kube-apiserver runs the configuration " + short(st.Digest)
+		return "the kube-apiserver runs the configuration " + plan.ShortDigest(st.Digest)
 	}
-	return fmt.Sprintf("%d of %d kube-apiservers run the configuration %s", updated(st), len(st.Nodes), short(st.Digest))
+	return fmt.Sprintf("%d of %d kube-apiservers run the configuration %s", updated(st), len(st.Nodes), plan.ShortDigest(st.Digest))
 }
 
 // plaintext are the resources that a rule of the configuration leaves unencrypted although keys stand behind identity:
@@ -376,8 +377,6 @@ func updated(st *v1alpha1.EncryptionStatus) int {
 	}
 	return n
 }
-
-func short(digest string) string { return digest[:min(len(digest), len("sha256:")+12)] }
 
 func tally(st *v1alpha1.EncryptionStatus) (staleObjects int64, unproven []string) {
 	for _, r := range st.Resources {
