@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/staticpod"
 )
 
 // Version is the version of the messages. An agent refuses any other.
@@ -28,12 +29,16 @@ const (
 	ConfigDir = "/host/config"
 	// HistoryDir is the folder that keeps superseded configurations and the journal.
 	HistoryDir = "/host/history"
+	// ManifestDir is the folder of the node's static pods.
+	ManifestDir = "/host/manifests"
+	// LogDir is the folder of the logs of the node's pods, for the guard alone.
+	LogDir = "/host/logs"
 )
 
 // Op is what the agent is asked to do.
 type Op string
 
-// The operations. Inspect and Propose change nothing on the node; Install is the one that writes.
+// The operations. Inspect, Propose and CheckEdit change nothing on the node.
 const (
 	// Inspect tells what is on the node.
 	Inspect Op = "inspect"
@@ -41,6 +46,11 @@ const (
 	Propose Op = "propose"
 	// Install replaces the node's configuration by a sealed one.
 	Install Op = "install"
+	// CheckEdit tells whether the kube-apiserver's manifest can be edited as asked.
+	CheckEdit Op = "check-edit"
+	// EditManifest hands an edit of the kube-apiserver's manifest to a guard, a static pod on the node. The answer comes
+	// when the guard's own manifest is in place, before the edit itself; State.Manifest.Edit tells how it went.
+	EditManifest Op = "edit-manifest"
 )
 
 // Request is one line to the agent.
@@ -49,6 +59,7 @@ type Request struct {
 	Op      Op            `json:"op"`
 	Propose *Proposal     `json:"propose,omitempty"`
 	Install *Installation `json:"install,omitempty"`
+	Edit    *ManifestEdit `json:"edit,omitempty"`
 }
 
 // Proposal asks for the configuration that follows from a change.
@@ -67,6 +78,21 @@ type Installation struct {
 	// To is the digest that the opened configuration must have.
 	To     string `json:"to"`
 	Sealed []byte `json:"sealed,omitempty"`
+}
+
+// ManifestEdit is an edit of the manifest of the node's kube-apiserver.
+type ManifestEdit struct {
+	// From is the digest that the manifest must have.
+	From string `json:"from"`
+	// File is the configuration's path on the node, which the kube-apiserver is to read and reload. Empty takes the
+	// flags, the volume and the mount out.
+	File string `json:"file,omitempty"`
+	// Config is the digest that the configuration must have when the kube-apiserver begins to read it.
+	Config string `json:"config,omitempty"`
+	// RollbackAfter is how long the kube-apiserver may take to be ready as edited. Then the manifest is put back.
+	RollbackAfter time.Duration `json:"rollbackAfter,omitempty"`
+	// Image is the agent's own, which the guard runs.
+	Image string `json:"image,omitempty"`
 }
 
 // Response is one line from the agent. Either Error is set or the answer to the request's Op.
@@ -91,7 +117,9 @@ const (
 	BadRequest Code = "bad-request"
 	// Changed: the file does not have the digest that the request expects; somebody else changed it.
 	Changed Code = "changed"
-	// Unreadable: the file is missing, not a plain file, too large, or not owned by root.
+	// Missing: there is no file, and nothing is in its place.
+	Missing Code = "missing"
+	// Unreadable: the file is not a plain file, too large, or not owned by root.
 	Unreadable Code = "unreadable"
 	// Invalid: the configuration is not fully understood.
 	Invalid Code = "invalid"
@@ -131,6 +159,61 @@ type State struct {
 	// Interrupted is set while the last installation is recorded as begun and not as done. The file itself is
 	// whole: Digest tells which of the two it is.
 	Interrupted *Installation `json:"interrupted,omitempty"`
+	// Manifest is that of the node's kube-apiserver. Absent if the agent was not given its folder.
+	Manifest *Manifest `json:"manifest,omitempty"`
+}
+
+// Manifest is the manifest of the node's kube-apiserver.
+type Manifest struct {
+	// Digest of the file's bytes. Empty if it can't be read; Problem says why, or what is not understood in it.
+	Digest  string `json:"digest,omitempty"`
+	Problem *Error `json:"problem,omitempty"`
+	// Encryption is what it says of the configuration. Zero where Problem is set.
+	Encryption staticpod.Encryption `json:"encryption"`
+	// Edit is the last edit that was handed to a guard, nil if there was none.
+	Edit *Edit `json:"edit,omitempty"`
+}
+
+// Stage is how far a guard has come.
+type Stage string
+
+// The stages of an edit. The first three are under way, the others final.
+const (
+	// EditPrepared: the guard was called and has not changed anything.
+	EditPrepared Stage = "prepared"
+	// EditWatched: the manifest is edited; the guard waits for the kube-apiserver.
+	EditWatched Stage = "watched"
+	// EditReverting: the old manifest is back, or about to be; the guard waits for the kube-apiserver.
+	EditReverting Stage = "reverting"
+	// EditDone: the kube-apiserver is ready as edited.
+	EditDone Stage = "done"
+	// EditReverted: the old manifest is back, and the kube-apiserver is ready with it.
+	EditReverted Stage = "reverted"
+	// EditRefused: nothing was changed.
+	EditRefused Stage = "refused"
+	// EditAbandoned: somebody else has changed the manifest meanwhile, and the guard keeps its hands off; or the old
+	// manifest is back and the kube-apiserver does not become ready with it either.
+	EditAbandoned Stage = "abandoned"
+)
+
+// Final tells whether no guard is at work any more.
+func (s Stage) Final() bool {
+	return s == EditDone || s == EditReverted || s == EditRefused || s == EditAbandoned
+}
+
+// Edit is an edit that was handed to a guard.
+type Edit struct {
+	Run string `json:"run"`
+	// From and To are the digests of the manifest before and after.
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Stage Stage  `json:"stage"`
+	// Time of the last change of the stage, by the node's clock.
+	Time time.Time `json:"time"`
+	// Reason says in one sentence why the edit did not come to be done.
+	Reason string `json:"reason,omitempty"`
+	// Log are the last lines that the edited kube-apiserver had to say, without key material.
+	Log []string `json:"log,omitempty"`
 }
 
 // Revision is one configuration that was on the node.

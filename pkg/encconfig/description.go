@@ -3,10 +3,7 @@
 
 package encconfig
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Description says what a configuration does, without any key material: it may be printed, logged and stored.
 type Description struct {
@@ -56,10 +53,7 @@ func (r Rule) Index(k Key) int { return slices.IndexFunc(r.Keys, k.Is) }
 // Covers tells whether the rule applies to a resource by its own words, wildcards included. The resource is
 // written as in the file: "secrets", "deployments.apps".
 func (r Rule) Covers(resource string) bool {
-	_, group, _ := strings.Cut(resource, ".")
-	return slices.ContainsFunc(r.Resources, func(pattern string) bool {
-		return pattern == resource || pattern == "*.*" || pattern == "*."+group
-	})
+	return slices.ContainsFunc(r.Resources, func(pattern string) bool { return covers(pattern, resource) })
 }
 
 // RuleFor is the rule that applies to a resource, nil if there is none and it is stored in plaintext.

@@ -26,9 +26,11 @@ type Document struct {
 	rules []rule
 }
 
-// rule is one entry of the file: its resources, the node that lists its providers, and its transformers.
+// rule is one entry of the file: its resources, its transformers, and the nodes of both and of the entry itself.
 type rule struct {
 	resources []string
+	node      *yaml.Node
+	names     *yaml.Node
 	providers *yaml.Node
 	chain     []transformer
 }
@@ -73,19 +75,21 @@ func (r rule) keyList() []Key {
 // Apply gives a new document with the change made, in block-style YAML with the comments kept. The secret is the
 // new key of AddReadKey and AddWriteKey and is not looked at otherwise. The document itself stays as it is.
 func (d *Document) Apply(c Change, secret keys.Secret) (*Document, error) {
-	if c.Kind == KeepAll {
+	if c.Kind == KeepAll && len(c.Resources) == 0 {
 		return d, nil
 	}
-	next, err := Parse(d.bytes)
+	next, err := d.again()
 	if err != nil {
 		return nil, fmt.Errorf("parse again: %w", err)
 	}
-	want, err := c.withFingerprint(secret).Apply(next.Describe())
+	c = c.withFingerprint(next, secret)
+	want, err := c.Apply(next.Describe())
 	if err != nil {
 		return nil, err
 	}
+	next.split(c)
 	for i := range next.rules {
-		next.rules[i].arrange(want.Rules[i].Keys, secret)
+		next.arrange(&next.rules[i], want.Rules[i].Keys, secret)
 	}
 	data, err := encode(next.root)
 	if err != nil {
@@ -102,31 +106,49 @@ func (d *Document) Apply(c Change, secret keys.Secret) (*Document, error) {
 	return result, nil
 }
 
-func (c Change) withFingerprint(secret keys.Secret) Change {
-	if !c.adds() || len(c.Keys) != 1 {
+// withFingerprint gives a key that is made of the secret its fingerprint.
+func (c Change) withFingerprint(d *Document, secret keys.Secret) Change {
+	if len(c.Keys) != 1 || !c.NewKey(d.Describe()) {
 		return c
 	}
 	k := c.Keys[0]
 	k.Fingerprint = secret.Fingerprint(string(k.Provider), k.Name)
-	return Change{Kind: c.Kind, Keys: []Key{k}}
+	c.Keys = []Key{k}
+	return c
 }
 
-// arrange makes the rule's transformers follow want. A key that the rule lacks is made of the secret.
-func (r *rule) arrange(want []Key, secret keys.Secret) {
+// arrange makes a rule's transformers follow want. A key that the rule lacks is another rule's, or made of the secret.
+func (d *Document) arrange(r *rule, want []Key, secret keys.Secret) {
 	if slices.Equal(r.keyList(), want) {
 		return
 	}
 	chain := make([]transformer, len(want))
 	for i, k := range want {
 		at := slices.IndexFunc(r.chain, func(t transformer) bool { return t.key == k })
-		if at >= 0 {
+		switch {
+		case at >= 0:
 			chain[i] = r.chain[at]
-			continue
+		case k.Provider == Identity:
+			chain[i] = transformer{key: k, node: identityNode()}
+		default:
+			material := d.secret(k, secret)
+			chain[i] = transformer{key: k, secret: material, node: keyNode(k.Name, material)}
 		}
-		chain[i] = transformer{key: k, secret: secret, node: keyNode(k.Name, secret)}
 	}
 	r.chain = chain
 	r.providers.Content = providerNodes(chain)
+}
+
+// secret is the material of a key that some rule has, fresh for one that none has.
+func (d *Document) secret(k Key, fresh keys.Secret) keys.Secret {
+	for _, r := range d.rules {
+		for _, t := range r.chain {
+			if t.key == k {
+				return t.secret
+			}
+		}
+	}
+	return fresh
 }
 
 // providerNodes writes a chain of transformers as a list of providers. Neighbours of one local provider share an
@@ -160,6 +182,10 @@ func providerNodes(chain []transformer) []*yaml.Node {
 func takeComments(to, from *yaml.Node) {
 	to.HeadComment = strings.Trim(to.HeadComment+"\n"+from.HeadComment, "\n")
 	to.FootComment = strings.Trim(to.FootComment+"\n"+from.FootComment, "\n")
+}
+
+func identityNode() *yaml.Node {
+	return mapping(string(Identity), &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"})
 }
 
 func keyNode(name string, secret keys.Secret) *yaml.Node {

@@ -21,6 +21,8 @@ type sample struct {
 	// ofKeys are the comments at the keys of each rule, which last as long as the key does there.
 	ofKeys []map[encconfig.Key][]string
 	keys   []encconfig.Key
+	// resources of each rule.
+	resources [][]string
 }
 
 // sampler writes a sample. Style is "block", "flow" or "json"; only block style has room for comments.
@@ -66,6 +68,7 @@ func (s *sampler) rule(resources []string) string {
 		}
 	}
 	s.ofKeys = append(s.ofKeys, map[encconfig.Key][]string{})
+	s.resources = append(s.resources, resources)
 	var providers []string
 	for len(chain) > 0 {
 		n := 1
@@ -172,6 +175,16 @@ func drawChange(t *rapid.T, present []encconfig.Key) encconfig.Change {
 		Kind: rapid.SampledFrom([]encconfig.ChangeKind{
 			encconfig.KeepAll, encconfig.AddReadKey, encconfig.AddWriteKey, encconfig.Promote, encconfig.Remove, "unknown",
 		}).Draw(t, "kind"),
-		Keys: rapid.SliceOfN(rapid.SampledFrom(known), 0, 3).Draw(t, "keys"),
+		Keys:      rapid.SliceOfN(rapid.SampledFrom(known), 0, 3).Draw(t, "keys"),
+		Resources: rapid.SliceOfN(rapid.SampledFrom(scopes()), 0, 3).Draw(t, "resources of the change"),
+	}
+}
+
+// scopes are resources that a change may name: some that samples have rules for, some that a wildcard covers or is
+// covered by, and nonsense.
+func scopes() []string {
+	return []string{
+		"secrets", "configmaps", "deployments.apps", "*.awesome.example", "widgets.awesome.example", "leases.coordination.k8s.io",
+		"*.apps", "*.", "*.*", "Nonsense",
 	}
 }

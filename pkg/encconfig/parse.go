@@ -114,7 +114,7 @@ func parseRule(n *yaml.Node) (rule, error) {
 	if err != nil {
 		return rule{}, err
 	}
-	r := rule{providers: f["providers"]}
+	r := rule{node: n, names: f["resources"], providers: f["providers"]}
 	for _, name := range names {
 		s, err := text(name, n, "resources")
 		if err != nil {

@@ -38,7 +38,7 @@ func TestDocument_Apply_does_to_the_file_what_Change_Apply_does_to_its_descripti
 		if change.Kind != encconfig.KeepAll {
 			requireBlockStyle(t, next)
 		}
-		requireComments(t, s, next)
+		requireComments(t, s, next, change.Resources)
 	})
 }
 
@@ -62,7 +62,7 @@ func TestDocument_Apply_removing_an_added_key_gives_the_same_content_again(t *te
 		require.NoError(t, err)
 		require.True(t, back.Describe().SameContent(doc.Describe()))
 		require.NotContains(t, string(back.Bytes()), secretOf('Z').Base64())
-		requireComments(t, s, back)
+		requireComments(t, s, back, nil)
 	})
 }
 
@@ -75,7 +75,7 @@ func withSecret(c encconfig.Change) encconfig.Change {
 			list[i].Fingerprint = secretOf('Z').Fingerprint(string(k.Provider), k.Name)
 		}
 	}
-	return encconfig.Change{Kind: c.Kind, Keys: list}
+	return encconfig.Change{Kind: c.Kind, Keys: list, Resources: c.Resources}
 }
 
 func requireBlockStyle(t *rapid.T, doc *encconfig.Document) {
@@ -89,13 +89,20 @@ func requireBlockStyle(t *rapid.T, doc *encconfig.Document) {
 	}
 }
 
-// requireComments wants every comment exactly once that the file had, but those of keys that are gone.
-func requireComments(t *rapid.T, s sample, doc *encconfig.Document) {
+// requireComments wants every comment exactly once that the file had, but those of keys that are gone. Where a rule was
+// split, they are in the part that the change does not apply to.
+func requireComments(t *rapid.T, s sample, doc *encconfig.Document, scope []string) {
 	t.Helper()
 	expected := slices.Clone(s.lasting)
-	for i, r := range doc.Describe().Rules {
+	for i, resources := range s.resources {
+		heir := resources[0]
+		for _, r := range resources {
+			if len(scope) > 0 && !inScope(scope, r) {
+				heir = r
+			}
+		}
 		for k, notes := range s.ofKeys[i] {
-			if r.Index(k) >= 0 {
+			if doc.Describe().RuleFor(heir).Index(k) >= 0 {
 				expected = append(expected, notes...)
 			}
 		}
@@ -103,4 +110,41 @@ func requireComments(t *rapid.T, s sample, doc *encconfig.Document) {
 	for _, note := range expected {
 		require.Equal(t, 1, strings.Count(string(doc.Bytes()), note), "%q in\n%s\nfrom\n%s", note, doc.Bytes(), s.text)
 	}
+}
+
+// inScope tells whether one of the patterns stands for the resource.
+func inScope(scope []string, resource string) bool {
+	return encconfig.Rule{Resources: scope}.Covers(resource)
+}
+
+func TestChange_Apply_to_resources_changes_nothing_for_any_other(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		before := parsed(t, drawSample(t).text).Describe()
+		scope := rapid.SliceOfN(rapid.SampledFrom(scopes()[:len(scopes())-1]), 1, 3).Draw(t, "scope")
+		fresh := key(encconfig.AESGCM, "9")
+
+		after, err := encconfig.Change{Kind: encconfig.AddReadKey, Keys: []encconfig.Key{fresh}, Resources: scope}.Apply(before)
+		if err != nil {
+			require.ErrorContains(t, err, "KMS")
+			return
+		}
+		for _, resource := range []string{"secrets", "configmaps", "deployments.apps", "widgets.awesome.example", "leases.coordination.k8s.io", "pods"} {
+			old, now := before.RuleFor(resource), after.RuleFor(resource)
+			if !inScope(scope, resource) {
+				require.Equal(t, old == nil, now == nil, resource)
+				if old != nil {
+					require.Equal(t, old.Keys, now.Keys, resource)
+				}
+				continue
+			}
+			require.NotNil(t, now, resource)
+			require.Positive(t, now.Index(fresh), "%s reads the key and does not write with it", resource)
+			if old == nil {
+				require.Equal(t, []encconfig.Key{key(encconfig.Identity, ""), fresh}, now.Keys, resource)
+				continue
+			}
+			require.Equal(t, old.Keys, slices.DeleteFunc(slices.Clone(now.Keys), fresh.Is), "%s keeps its other keys", resource)
+		}
+	})
 }

@@ -11,18 +11,36 @@
 //
 //  1. What is not fully known is refused: a node without a readable configuration, a configuration that is not
 //     understood, an instance that has loaded something that no node explains.
+//
 //  2. Every instance proves first that it has loaded the configuration of its own node. Until then: Await.
+//
 //  3. All nodes get the same configuration before anything else happens. Two configurations may differ by one
 //     change of ours, half carried out, as the nodes' own histories show; it is finished (or, on the way back,
 //     undone). Anything else, a hand edit above all, is refused.
+//
 //  4. A new key becomes a read key everywhere, and every instance proves it, before it becomes the write key
 //     anywhere. With one instance in the whole cluster there is nobody to disagree: it becomes the write key at once.
+//
 //  5. Baselines are recorded after every instance has proven the write key, and before anything is migrated.
+//
 //  6. A key leaves the configuration last: it writes nothing, a finished migration has proven that nothing stored
 //     needs it, that migration is old enough for superseded revisions to be gone, and retention does not keep it.
 //     The write key and the one before it always stay.
+//
 //  7. The way back (abort) is open exactly while nothing can have been written with the new key: no configuration
 //     on any node, now or before, has ever had it as write key, and every node's history shows it to be ours.
+//
+//  8. Flags are set on one node at a time, and never on two whose kube-apiservers are not ready and proven in between.
+//     They are set when every node has a file that has identity as write key (or that others read already), and no key
+//     is promoted before they are set everywhere: an instance without them reads plaintext alone. The guard of an
+//     earlier edit ends first. kubeadm's own configuration follows, so that an upgrade keeps the flags.
+//
+//  9. Flags are removed when nothing is encrypted any more: identity writes everywhere, a finished migration has
+//     proven that no encrypted value is left, and superseded revisions are gone. kubeadm's configuration comes first,
+//     so that no node joins with flags that the others lose.
+//
+// Identity is a key in all of this: encrypting nothing any more is a rotation to it, and the keys before it stay as
+// read keys.
 //
 // The model is library-go's statemachine (github.com/openshift/library-go pkg/operator/encryption/statemachine):
 // one change per roll-out, each waited for.

@@ -19,6 +19,10 @@ type Observed struct {
 	// Unneeded are the keys that nothing stored needs: a migration away from them has finished, and two intervals
 	// of compaction have passed since.
 	Unneeded []encconfig.Key
+	// Aged: superseded revisions of what the goal's migration has rewritten are gone.
+	Aged bool
+	// KubeadmStale: kubeadm's own configuration does not say of the flags what the goal says.
+	KubeadmStale bool
 }
 
 // Node is one control-plane node and its kube-apiserver.
@@ -28,6 +32,12 @@ type Node struct {
 	// is wrong with the history.
 	Config  *encconfig.Description
 	Problem string
+	// Missing: there is no file, and never was one that can't be read.
+	Missing bool
+	// Flags is what the node's kube-apiserver runs with.
+	Flags Flags
+	// Edited: a guard is at work on the manifest, or the kube-apiserver does not run as the manifest says yet.
+	Edited bool
 	// History are the configurations that were installed on the node, and those that they replaced, oldest first. The
 	// last one is the node's own, unless somebody else has changed the file since.
 	History []encconfig.Description
@@ -45,16 +55,6 @@ type Progress struct {
 	Closed bool
 	// Used: something may be stored with the key, by the record or by what an instance counts.
 	Used bool
-}
-
-// Goal is where to go.
-type Goal struct {
-	// Target is the key that shall write. It may not exist yet.
-	Target encconfig.Key
-	// Abort asks for the way back: Target shall go before it was ever used.
-	Abort bool
-	// Keep is how many keys a rule keeps, the write key included; at least 2.
-	Keep int
 }
 
 // MinKeep is the smallest Keep: the write key and the one before it, which backups and old revisions need.

@@ -37,7 +37,9 @@ func (o Observed) After(s Step) Observed {
 	switch s.Kind {
 	case Await:
 		for i := range next.Nodes {
-			next.Nodes[i].Loaded = next.Nodes[i].Config.Digest
+			if next.Nodes[i].Flags != FlagsUnset {
+				next.Nodes[i].Loaded = next.Nodes[i].Config.Digest
+			}
 		}
 	case Push:
 		for i := range next.Nodes {
@@ -45,6 +47,15 @@ func (o Observed) After(s Step) Observed {
 				next.Nodes[i] = next.Nodes[i].with(s.digested())
 			}
 		}
+	case AwaitEdit:
+		next.at(s.Targets).Edited = false
+	case EditManifest:
+		n := next.at(s.Targets)
+		n.Flags, n.Loaded = s.Flags, ""
+	case KubeadmConfig:
+		next.KubeadmStale = false
+	case Age:
+		next.Aged = true
 	case Settle:
 		next.Progress.Settled = true
 	case Migrate:
@@ -56,10 +67,19 @@ func (o Observed) After(s Step) Observed {
 	return next
 }
 
+// at is the one node that a step is about.
+func (o Observed) at(targets []string) *Node {
+	return o.first(func(n Node) bool { return slices.Contains(targets, n.Name) })
+}
+
 // with is the node after a configuration was put on it.
 func (n Node) with(c encconfig.Description) Node {
-	n.History = append(slices.Clone(n.History), *n.Config, c)
-	n.Config = &c
+	n.History = slices.Clone(n.History)
+	if n.Config != nil {
+		n.History = append(n.History, *n.Config)
+	}
+	n.History = append(n.History, c)
+	n.Config, n.Missing = &c, false
 	return n
 }
 

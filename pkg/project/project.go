@@ -33,9 +33,26 @@ const (
 	// LabelNode carries the name of the node that an agent works on.
 	LabelNode = Name + "/node"
 
+	// LabelComponent tells agents and guards apart.
+	LabelComponent = "app.kubernetes.io/component"
+
 	// Namespace is where Jobs, the Lease and the ledger live.
 	Namespace = "kube-system"
 
 	// NodeHistoryDir is the folder on a control-plane node that keeps superseded configurations, root only.
 	NodeHistoryDir = "/etc/kubernetes/" + Name
+
+	// NodeManifestDir is the folder of a control-plane node's static pods
+	// (k8s.io/kubernetes@v1.37.1 cmd/kubeadm/app/constants/constants.go).
+	NodeManifestDir = "/etc/kubernetes/manifests"
+	// APIServerManifest is the file in it that runs kube-apiserver.
+	APIServerManifest = "kube-apiserver.yaml"
+
+	// DefaultConfigDir is where enable puts the EncryptionConfiguration on a node.
+	DefaultConfigDir = "/etc/kubernetes/encryption"
+	// ConfigFile is the file's name in it.
+	ConfigFile = "config.yaml"
+
+	// Guard is the static pod that edits a node's kube-apiserver manifest and watches over the edit.
+	Guard = Name + "-guard"
 )

@@ -1,0 +1,90 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import "slices"
+
+// Flags is what a kube-apiserver is told about its encryption configuration.
+type Flags int
+
+// What there is.
+const (
+	// FlagsSet: the kube-apiserver reads a file and reloads it by itself.
+	FlagsSet Flags = iota
+	// FlagsWithoutReload: it reads a file when it starts.
+	FlagsWithoutReload
+	// FlagsUnset: it knows nothing of encryption; all that it writes is plaintext, and that is all it can read.
+	FlagsUnset
+)
+
+// FlagsGoal is what shall become of the flags.
+type FlagsGoal int
+
+// The goals.
+const (
+	// KeepFlags: every kube-apiserver has them already.
+	KeepFlags FlagsGoal = iota
+	// SetFlags: every kube-apiserver shall have them.
+	SetFlags
+	// RemoveFlags: none shall have them, once nothing is encrypted any more.
+	RemoveFlags
+)
+
+// set is rule 8 on the way in: every node has the same file, whose keys every resource of the goal can be read with.
+func set(o Observed, g Goal) (step Step, needed bool) {
+	if g.Flags != SetFlags {
+		return Step{}, false
+	}
+	if n := o.without(FlagsSet); n != nil {
+		return edit(*n, FlagsSet), true
+	}
+	return Step{Kind: KubeadmConfig, Flags: FlagsSet}, o.KubeadmStale
+}
+
+// remove is rule 9.
+func remove(o Observed, g Goal) (step Step, needed bool) {
+	if g.Flags != RemoveFlags {
+		return Step{}, false
+	}
+	switch n := o.without(FlagsUnset); {
+	case !o.Aged:
+		return Step{Kind: Age}, true
+	case o.KubeadmStale:
+		return Step{Kind: KubeadmConfig, Flags: FlagsUnset}, true
+	case n != nil:
+		return edit(*n, FlagsUnset), true
+	}
+	return Step{}, false
+}
+
+// removed is the rest of rule 9, when no kube-apiserver has flags any more.
+func removed(o Observed) Step {
+	if o.KubeadmStale {
+		return Step{Kind: KubeadmConfig, Flags: FlagsUnset}
+	}
+	return closing(o)
+}
+
+// reading leaves out the nodes whose kube-apiserver reads no file.
+func (o Observed) reading() Observed {
+	o.Nodes = slices.DeleteFunc(slices.Clone(o.Nodes), func(n Node) bool { return n.Flags == FlagsUnset })
+	return o
+}
+
+func edit(n Node, flags Flags) Step {
+	return Step{Kind: EditManifest, Targets: []string{n.Name}, Flags: flags}
+}
+
+// first is the first node of a kind, nil if there is none.
+func (o Observed) first(is func(Node) bool) *Node {
+	if at := slices.IndexFunc(o.Nodes, is); at >= 0 {
+		return &o.Nodes[at]
+	}
+	return nil
+}
+
+// without is the first node that has other flags, nil if there is none.
+func (o Observed) without(flags Flags) *Node {
+	return o.first(func(n Node) bool { return n.Flags != flags })
+}
