@@ -4,7 +4,8 @@
 // Package seal closes a message so that one agent alone can open it, in one run and for one purpose.
 //
 // It is HPKE (RFC 9180) as the standard library has it, with the post-quantum hybrid ML-KEM-768 with X25519: what is
-// recorded on its way today stays closed when X25519 falls. The identity that opens lives as long as its process.
+// recorded on its way today stays closed when X25519 falls. The identity that opens lives as long as its process; only
+// one of a node that is yet to join is written down, readable by root alone, until the message has come.
 // The suite is fixed by the version in the first byte; there is nothing to negotiate.
 //
 // A sealed message is the version byte, the encapsulated key (1120 bytes) and the ciphertext with its tag. The
@@ -37,7 +38,7 @@ var ErrNotSealed = errors.New("the message is not sealed for this agent, this ru
 type Context struct {
 	// Run identifies the run that the message belongs to.
 	Run string
-	// Recipient is the node of the agent that may open it.
+	// Recipient is the node of the agent that may open it, or what else a message is bound to that goes to no agent.
 	Recipient string
 	// From is the digest of the configuration that the sealed one was made from.
 	From string
