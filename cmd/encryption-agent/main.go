@@ -6,6 +6,9 @@
 // Command encryption-agent works on one control-plane node: it reads requests on its standard input and answers on
 // its standard output, see package agentapi. It runs as root without any capability, in the image of the plugin's
 // Jobs.
+//
+// Run by hand, with the words recipient and install, it prepares a machine that no Job can be started on. With the word
+// guard, in a static pod, it edits the manifest of the node's kube-apiserver and watches over it.
 package main
 
 import (
@@ -22,6 +25,7 @@ import (
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agent"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/version"
 )
 
@@ -46,11 +50,25 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "recipient":
+			return recipient(ctx, args[1:], out)
+		case "install":
+			return installBundle(ctx, args[1:], in, out)
+		case agent.GuardCommand:
+			return guard(ctx, args[1:], out)
+		}
+	}
 	o := agent.Options{
 		ConfigDir:  agentapi.ConfigDir,
 		HistoryDir: agentapi.HistoryDir,
-		Now:        time.Now,
-		Random:     rand.Reader,
+
+		ManifestDir:  agentapi.ManifestDir,
+		ManifestName: project.APIServerManifest,
+
+		Now:    time.Now,
+		Random: rand.Reader,
 	}
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.StringVar(&o.Node, "node", "", "name of the node that the agent works on")

@@ -32,6 +32,7 @@ type folder struct {
 type operation struct {
 	folder, call, name, to string
 	data                   []byte
+	offset                 int64
 }
 
 // content is a file as it was read.
@@ -141,8 +142,12 @@ func (f *folder) owns(info fs.FileInfo) bool {
 	return ok && int(stat.Uid) == f.owner
 }
 
-// writeNew writes a file that must not exist yet, and makes its bytes durable. Its name becomes so with sync.
-func (f *folder) writeNew(name string, data []byte) error {
+// writeNew writes a file that must not exist yet, for its owner alone, and makes its bytes durable. Its name becomes so
+// with sync.
+func (f *folder) writeNew(name string, data []byte) error { return f.writeMode(name, data, fileMode) }
+
+// writeMode is writeNew with other permissions.
+func (f *folder) writeMode(name string, data []byte, mode fs.FileMode) error {
 	if err := f.about(operation{call: "create", name: name}); err != nil {
 		return err
 	}
@@ -150,16 +155,16 @@ func (f *folder) writeNew(name string, data []byte) error {
 	if err != nil {
 		return callFailed(err, "create %s", name)
 	}
-	return errors.Join(f.fill(file, name, data), file.Close())
+	return errors.Join(f.fill(file, name, data, mode), file.Close())
 }
 
-func (f *folder) fill(file *os.File, name string, data []byte) error {
+func (f *folder) fill(file *os.File, name string, data []byte, mode fs.FileMode) error {
 	steps := []struct {
 		operation
 
 		do func() error
 	}{
-		{operation{call: "chmod", name: name}, func() error { return file.Chmod(fileMode) }}, // whatever the umask left
+		{operation{call: "chmod", name: name}, func() error { return file.Chmod(mode) }}, // whatever the umask left
 		{operation{call: "write", name: name, data: data}, func() error { _, err := file.Write(data); return err }},
 		{operation{call: "fsync", name: name}, file.Sync},
 	}
@@ -170,6 +175,28 @@ func (f *folder) fill(file *os.File, name string, data []byte) error {
 		if err := s.do(); err != nil {
 			return callFailed(err, "%s %s", s.call, name)
 		}
+	}
+	return nil
+}
+
+// overwrite writes over a part of a file that is there already, durably. It needs no room on the disk.
+func (f *folder) overwrite(name string, data []byte, offset int64) error {
+	if err := f.about(operation{call: "overwrite", name: name, data: data, offset: offset}); err != nil {
+		return err
+	}
+	file, err := f.root.OpenFile(name, os.O_WRONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return callFailed(err, "open %s", name)
+	}
+	defer func() { _ = file.Close() }()
+	if _, err := file.WriteAt(data, offset); err != nil {
+		return callFailed(err, "write %s", name)
+	}
+	if err := f.about(operation{call: "fsync", name: name}); err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return callFailed(err, "fsync %s", name)
 	}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
@@ -140,9 +139,7 @@ func (h history) prune() error {
 
 // sweep removes the temporary files that an interrupted installation left in the history.
 func (h history) sweep() error {
-	return h.removeLeft(func(name string) bool {
-		return strings.HasPrefix(name, ".") && strings.HasSuffix(name, tempSuffix)
-	})
+	return h.removeLeft(isTemp)
 }
 
 // removeLeft removes the files whose name is one of ours.

@@ -72,7 +72,8 @@ func tempName(config, run string) string { return tempPrefix(config) + run + tem
 //  1. Take the lock. Whoever has it is the only agent that writes on this node; the kernel frees it with the process.
 //  2. The file must have the digest that the request expects, or already the one that it asks for. Everything
 //     before this point changed nothing.
-//  3. Sweep what an interrupted installation left. Nobody else's: we have the lock.
+//  3. Sweep what an interrupted installation left. Nobody else's: we have the lock. A folder that is empty then was
+//     made for the file, by a kubelet that lets everybody look into it: close it.
 //  4. Record the intent, durably: from here on an interruption can be seen.
 //  5. Raise the mark of the highest key, before the key is anywhere on the disk: its name is spent.
 //  6. Keep the predecessor, durably, before it can go.
@@ -150,9 +151,15 @@ func (i *installation) sweep() error {
 	if err := i.history.sweep(); err != nil {
 		return err
 	}
-	return i.config.removeLeft(func(name string) bool {
+	if err := i.config.removeLeft(func(name string) bool {
 		return strings.HasPrefix(name, tempPrefix(i.name)) && strings.HasSuffix(name, tempEnd)
-	})
+	}); err != nil {
+		return err
+	}
+	if empty, err := i.config.isEmpty(); err != nil || !empty {
+		return err // a folder with anything in it is somebody's own, with the mode that they gave it
+	}
+	return i.config.protect()
 }
 
 // prepare does all that comes before the new file is written. It names the revision that it made for the successor.

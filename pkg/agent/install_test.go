@@ -117,7 +117,7 @@ func TestInstall_refuses(t *testing.T) {
 		{
 			"a file that is gone",
 			func(t *testing.T, n *node, _ *agentapi.Installation) { require.NoError(t, os.Remove(n.path())) },
-			agentapi.Unreadable, "no such file",
+			agentapi.Missing, "no such file",
 		},
 		{
 			"a file that is a symbolic link now",

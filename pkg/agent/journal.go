@@ -8,10 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"os"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // The files of the history folder beside the revisions. A temporary file is one of ours and never read.
@@ -28,53 +26,12 @@ const (
 // errBusy: another agent holds the lock.
 var errBusy = errors.New("locked by another agent")
 
-// lock makes the history folder root's own and takes the lock in it. The kernel gives it back when the process
-// ends, however it ends; so the file is never removed.
+// lock makes the history folder root's own and takes the lock in it.
 func (h history) lock() (unlock func(), err error) {
 	if err := h.protect(); err != nil {
 		return nil, err
 	}
-	if err := h.about(operation{call: "lock", name: lockName}); err != nil {
-		return nil, err
-	}
-	file, err := h.root.OpenFile(lockName, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, fileMode)
-	if err != nil {
-		return nil, callFailed(err, "open %s", lockName)
-	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = file.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errBusy
-		}
-		return nil, callFailed(err, "lock %s", lockName)
-	}
-	return func() { _ = file.Close() }, nil
-}
-
-// protect closes the folder to everybody but its owner: the kubelet makes a missing one with mode 0755.
-func (h history) protect() error {
-	dir, err := h.root.Open(".")
-	if err != nil {
-		return callFailed(err, "open the %s folder", h.label)
-	}
-	defer func() { _ = dir.Close() }()
-	info, err := dir.Stat()
-	if err != nil {
-		return callFailed(err, "look at the %s folder", h.label)
-	}
-	if !h.owns(info) {
-		return plainf("the %s folder is not owned by user %d", h.label, h.owner)
-	}
-	if info.Mode().Perm() == folderMode {
-		return nil
-	}
-	if err := h.about(operation{call: "chmod folder", name: "."}); err != nil {
-		return err
-	}
-	if err := dir.Chmod(folderMode); err != nil {
-		return callFailed(err, "chmod the %s folder", h.label)
-	}
-	return nil
+	return h.folder.lock(lockName)
 }
 
 // journalVersion is the format of the journal. Another one is refused: it was left by an agent that knew more.

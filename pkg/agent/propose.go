@@ -15,15 +15,7 @@ import (
 // propose computes the configuration that follows from a change and seals it. Nothing on the node changes: a new
 // key is nowhere but in the sealed messages, and gone with them.
 func (s *Server) propose(p agentapi.Proposal) (*agentapi.Proposed, error) {
-	file, err := s.readConfig()
-	if err != nil {
-		return nil, err
-	}
-	defer clear(file.data)
-	if digest := encconfig.Digest(file.data); digest != p.From {
-		return nil, failf(agentapi.Changed, "the encryption configuration is %s, not %s", digest, p.From)
-	}
-	doc, err := parseConfig(file.data)
+	doc, err := s.expected(p.From)
 	if err != nil {
 		return nil, err
 	}
@@ -41,10 +33,31 @@ func (s *Server) propose(p agentapi.Proposal) (*agentapi.Proposed, error) {
 	return s.sealTo(p, next)
 }
 
+// expected is the node's configuration, which must have the digest, or an empty one where there must be no file.
+func (s *Server) expected(digest string) (*encconfig.Document, error) {
+	file, err := s.readConfig()
+	if digest == "" && isMissing(err) {
+		return encconfig.Empty(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer clear(file.data)
+	if found := encconfig.Digest(file.data); found != digest {
+		return nil, failf(agentapi.Changed, "the encryption configuration is %s, not what was expected", found)
+	}
+	return parseConfig(file.data)
+}
+
+func isMissing(err error) bool {
+	known, ok := errors.AsType[*agentapi.Error](err)
+	return ok && known.Code == agentapi.Missing
+}
+
 // newKey draws the key for a change that adds one, and refuses a name that any key of this node may have had: a
 // stored value that asks for the old key must never meet the new one.
 func (s *Server) newKey(c encconfig.Change, current encconfig.Description) (keys.Secret, error) {
-	if c.Kind != encconfig.AddReadKey && c.Kind != encconfig.AddWriteKey {
+	if !c.NewKey(current) {
 		return keys.Secret{}, nil
 	}
 	now := agentapi.State{Config: &current}

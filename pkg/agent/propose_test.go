@@ -59,7 +59,7 @@ func TestPropose_refuses(t *testing.T) {
 		code    agentapi.Code
 		message string
 	}{
-		{"a name that is in use", addKey("5"), nil, agentapi.BadRequest, "a number above 5"},
+		{"a name that is in use", addKey("5"), nil, agentapi.BadRequest, "is there already"},
 		{"a lower number than any in use", addKey("4"), nil, agentapi.BadRequest, "a number above 5"},
 		{"the same number with another beginning", addKey("key5"), nil, agentapi.BadRequest, "a number above 5"},
 		{"a name without a number", addKey("new"), nil, agentapi.BadRequest, "a number above 5"},
@@ -125,7 +125,31 @@ func TestPropose_refusesAFileThatIsNotTheExpectedOne(t *testing.T) {
 	require.NoError(t, os.Remove(n.path()))
 	resp = n.ask(agentapi.Request{Op: agentapi.Propose, Propose: &proposal})
 	require.NotNil(t, resp.Error)
-	assert.Equal(t, agentapi.Unreadable, resp.Error.Code)
+	assert.Equal(t, agentapi.Missing, resp.Error.Code)
+}
+
+func TestPropose_makesTheFirstConfiguration(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, exampleConfig("1"))
+	require.NoError(t, os.Remove(n.path()))
+	change := encconfig.Change{Kind: encconfig.AddReadKey, Keys: []encconfig.Key{{Provider: encconfig.AESGCM, Name: "1"}}, Resources: []string{"secrets"}}
+	proposal := agentapi.Proposal{Change: change, Recipients: map[string][]byte{"n1": n.identity.PublicKey()}}
+
+	resp := n.ask(agentapi.Request{Op: agentapi.Propose, Propose: &proposal})
+	require.Nil(t, resp.Error)
+	rules := resp.Proposed.Config.Rules
+	require.Len(t, rules, 1)
+	assert.Equal(t, encconfig.Identity, rules[0].WriteKey().Provider)
+	assert.Equal(t, "aesgcm/1", rules[0].Keys[1].String())
+
+	resp = n.ask(agentapi.Request{Op: agentapi.Install, Install: &agentapi.Installation{
+		To: resp.Proposed.Config.Digest, Sealed: resp.Proposed.Sealed["n1"],
+	}})
+	require.Nil(t, resp.Error)
+	assert.Equal(t, rules, resp.State.Config.Rules)
+	resp = n.ask(agentapi.Request{Op: agentapi.Propose, Propose: &proposal})
+	require.NotNil(t, resp.Error, "there is a file now")
+	assert.Equal(t, agentapi.Changed, resp.Error.Code)
 }
 
 func TestPropose_refusesWhatIsNoPublicKey(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 )
@@ -100,23 +101,26 @@ func parseRequest(l line) (agentapi.Request, error) {
 
 func checkRequest(req agentapi.Request) error {
 	propose, install := req.Op == agentapi.Propose, req.Op == agentapi.Install
-	if !propose && !install && req.Op != agentapi.Inspect {
+	edit := req.Op == agentapi.CheckEdit || req.Op == agentapi.EditManifest
+	if !propose && !install && !edit && req.Op != agentapi.Inspect {
 		return failf(agentapi.BadRequest, "the request asks for an unknown operation")
 	}
-	if propose != (req.Propose != nil) || install != (req.Install != nil) {
+	if propose != (req.Propose != nil) || install != (req.Install != nil) || edit != (req.Edit != nil) {
 		return failf(agentapi.BadRequest, "the request does not hold exactly what its operation needs")
 	}
-	if propose {
+	switch {
+	case propose:
 		return checkProposal(*req.Propose)
-	}
-	if install {
+	case install:
 		return checkInstallation(*req.Install)
+	case edit:
+		return checkManifestEdit(req.Op, *req.Edit)
 	}
 	return nil
 }
 
 func checkProposal(p agentapi.Proposal) error {
-	if !digestPattern.MatchString(p.From) {
+	if p.From != "" && !digestPattern.MatchString(p.From) {
 		return failf(agentapi.BadRequest, "the proposal does not say which configuration it is for")
 	}
 	if len(p.Recipients) == 0 || len(p.Recipients) > maxRecipients {
@@ -134,6 +138,37 @@ func checkProposal(p agentapi.Proposal) error {
 func checkInstallation(i agentapi.Installation) error {
 	if i.From != "" && !digestPattern.MatchString(i.From) || !digestPattern.MatchString(i.To) {
 		return failf(agentapi.BadRequest, "the installation does not say which configuration replaces which")
+	}
+	return nil
+}
+
+// The bounds of the time that a kube-apiserver is given to become ready.
+const (
+	leastRollback = 10 * time.Second
+	mostRollback  = time.Hour
+)
+
+// imageName is what an image can be called; it becomes a part of a manifest.
+var imageName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$`)
+
+// checkManifestEdit lets Config be empty where nothing is edited: then the configuration need not be there yet.
+func checkManifestEdit(op agentapi.Op, e agentapi.ManifestEdit) error {
+	if !digestPattern.MatchString(e.From) {
+		return failf(agentapi.BadRequest, "the edit does not say which manifest it is for")
+	}
+	if e.Config != "" && !digestPattern.MatchString(e.Config) {
+		return failf(agentapi.BadRequest, "the edit does not say which configuration is to be read")
+	}
+	if op == agentapi.CheckEdit {
+		return nil
+	}
+	switch {
+	case e.File != "" && e.Config == "":
+		return failf(agentapi.BadRequest, "the edit does not say which configuration is to be read")
+	case e.RollbackAfter < leastRollback || e.RollbackAfter > mostRollback:
+		return failf(agentapi.BadRequest, "the kube-apiserver must be given between %s and %s to be ready", leastRollback, mostRollback)
+	case !imageName.MatchString(e.Image):
+		return failf(agentapi.BadRequest, "the edit does not name the image of the guard")
 	}
 	return nil
 }

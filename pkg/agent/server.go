@@ -25,6 +25,9 @@ type Options struct {
 	ConfigDir, ConfigName string
 	// HistoryDir is the folder of the history. It must exist before anything is installed.
 	HistoryDir string
+	// ManifestDir is the folder of the node's static pods, ManifestName the file in it that runs kube-apiserver. Where
+	// the folder is not there, the agent has nothing to do with manifests.
+	ManifestDir, ManifestName string
 	// Owner is the user that must own the files: 0, but in tests.
 	Owner int
 	// Now is the node's clock.
@@ -113,6 +116,10 @@ func (s *Server) answer(l line) (resp agentapi.Response) {
 		resp.Proposed, err = s.propose(*req.Propose)
 	case agentapi.Install:
 		err = s.install(*req.Install)
+	case agentapi.CheckEdit:
+		err = s.checkEdit(*req.Edit)
+	case agentapi.EditManifest:
+		err = s.editManifest(*req.Edit)
 	}
 	if err != nil {
 		resp.Error = coded(err, agentapi.Unreadable)

@@ -39,7 +39,7 @@ func TestServe_badLines(t *testing.T) {
 		{"an operation without its data", `{"version":1,"op":"install"}`, "exactly what its operation needs"},
 		{"an operation with another one's data", `{"version":1,"op":"inspect","install":{"from":"","to":""}}`, "exactly what its operation needs"},
 		{"an installation of nothing", `{"version":1,"op":"install","install":{"from":"` + digest + `","to":"x"}}`, "which configuration replaces which"},
-		{"a proposal for no file", `{"version":1,"op":"propose","propose":{"from":"","recipients":{"n1":""}}}`, "which configuration it is for"},
+		{"a proposal for nothing that could be", `{"version":1,"op":"propose","propose":{"from":"x","recipients":{"n1":""}}}`, "which configuration it is for"},
 		{"a proposal for nobody", `{"version":1,"op":"propose","propose":{"from":"` + digest + `","recipients":{}}}`, "1 to 32 recipients, not 0"},
 		{"a recipient with a strange name", `{"version":1,"op":"propose","propose":{"from":"` + digest + `","recipients":{"../n1":""}}}`, "not the name of a node"},
 		{"a line that is too long", strings.Repeat("x", agentapi.MaxLine+1), "longer than 16777216 bytes"},

@@ -24,7 +24,7 @@ func (s *Server) openHistory() (history, error) {
 
 // state tells what is on the node. It changes nothing and takes no lock.
 func (s *Server) state() *agentapi.State {
-	st := &agentapi.State{PublicKey: s.identity.PublicKey()}
+	st := &agentapi.State{PublicKey: s.identity.PublicKey(), Manifest: s.describeManifest()}
 	problem := cmp.Or(s.describeConfig(st), s.describeHistory(st))
 	if problem != nil {
 		st.Problem = coded(problem, agentapi.Unreadable)
@@ -99,6 +99,9 @@ func (s *Server) readConfig() (content, error) {
 
 // unreadable is what is said about a configuration file that can't be read.
 func unreadable(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return failf(agentapi.Missing, "the encryption configuration is not there: %s", reason(err))
+	}
 	return failf(agentapi.Unreadable, "the encryption configuration can't be read: %s", reason(err))
 }
 

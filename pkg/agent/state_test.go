@@ -51,14 +51,14 @@ func TestInspect_fileThatCannotBeUsed(t *testing.T) {
 		digest  string
 	}{
 		{
-			"the file is missing => unreadable",
+			"the file is missing => missing",
 			func(t *testing.T, n *node) { require.NoError(t, os.Remove(n.path())) },
-			agentapi.Unreadable, "look at config.yaml: no such file or directory", "",
+			agentapi.Missing, "look at config.yaml: no such file or directory", "",
 		},
 		{
-			"the folder is missing => unreadable",
+			"the folder is missing => missing",
 			func(_ *testing.T, n *node) { n.ConfigDir = filepath.Join(n.ConfigDir, "none") },
-			agentapi.Unreadable, "open the config folder: no such file or directory", "",
+			agentapi.Missing, "open the config folder: no such file or directory", "",
 		},
 		{
 			"a symbolic link to a file beside it => not followed",

@@ -14,6 +14,9 @@ import (
 	"k8s.io/kubectl/pkg/util/templates"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/completion"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/disable"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/enable"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/join"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/migrate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/options"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/rotate"
@@ -30,13 +33,16 @@ func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: project.Command},
 		Short:       "Manage encryption at rest of a cluster's data",
 		Long: templates.LongDesc(`
-			Manage encryption at rest of the data that kube-apiserver stores in etcd: rotate keys, migrate what is
-			stored, and show what is proven of it.
+			Manage encryption at rest of the data that kube-apiserver stores in etcd: turn it on and off, rotate keys,
+			migrate what is stored, and show what is proven of it.
 
 			It works on control planes whose kube-apiservers run as static pods, as kubeadm makes them.`),
 		Example: templates.Examples(`
 			# Is all well?
 			kubectl encryption status
+
+			# Encrypt Secrets and ConfigMaps
+			kubectl encryption enable
 
 			# Rotate the key and migrate everything that is stored
 			kubectl encryption rotate
@@ -59,8 +65,11 @@ func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string,
 	addVerbosity(root)
 	root.AddCommand(
 		status.NewCommand(shared),
+		enable.NewCommand(shared),
 		rotate.NewCommand(shared),
 		migrate.NewCommand(shared),
+		disable.NewCommand(shared),
+		join.NewCommand(shared),
 		version.NewCommand(shared),
 		completion.NewCommand(shared),
 	)

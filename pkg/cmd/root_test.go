@@ -70,6 +70,8 @@ func TestHelpIsPrintedAsOutput(t *testing.T) {
 	t.Parallel()
 	for args, says := range map[string]string{
 		"":                 "Manage encryption at rest",
+		"enable --help":    "The way back is on the node",
+		"disable --help":   "every key stays as a read key",
 		"rotate --help":    "124 a kube-apiserver has not loaded its file in time",
 		"status --help":    "It changes nothing and starts nothing on the nodes",
 		"migrate --help":   "the exit code is then 1",
@@ -87,15 +89,28 @@ func TestHelpIsPrintedAsOutput(t *testing.T) {
 func TestWordsThatNobodyKnowsAreErrors(t *testing.T) {
 	t.Parallel()
 	for args, message := range map[string]string{
-		"rotat":                  "unknown command",
-		"rotate now":             "unknown command",
-		"rotate --kep 3":         "unknown flag: --kep",
-		"rotate --keep many":     "invalid argument",
-		"migrate":                "--resources must name what to migrate",
-		"rotate --keep 1":        "--keep must be at least 2",
-		"status -o nonsense":     "nonsense",
-		"version -o nonsense":    "nonsense",
-		"completion install now": "unknown command",
+		"rotat":                   "unknown command",
+		"rotate now":              "unknown command",
+		"rotate --kep 3":          "unknown flag: --kep",
+		"rotate --keep many":      "invalid argument",
+		"migrate":                 "--resources must name what to migrate",
+		"rotate --keep 1":         "--keep must be at least 2",
+		"enable --provider rot13": `unknown provider "rot13"`,
+		"enable --provider kms":   `unknown provider "kms"`,
+		"enable --resources *":    `"*." stands for the core group`,
+		"enable --resources events.events.k8s.io": "events.events.k8s.io",
+		"enable --config-dir etc":                 "must be an absolute path",
+		"enable --config-dir /etc/kubernetes/":    "in a folder of its own",
+		"enable --rollback-after 1s":              "--rollback-after must be from 10s",
+		"enable --keep 1":                         "--keep must be at least 2",
+		"enable --resume --provider aesgcm":       "--resume goes on with what was asked for",
+		"enable --output yaml":                    "--output yaml is for --dry-run",
+		"disable --remove-flags --resources pods": "it goes without --resources",
+		"disable --resume --remove-flags":         "--resume goes on with what was asked for",
+		"disable --rollback-after 2h":             "--rollback-after must be from 10s to 1h0m0s",
+		"status -o nonsense":                      "nonsense",
+		"version -o nonsense":                     "nonsense",
+		"completion install now":                  "unknown command",
 	} {
 		root, out := newRoot()
 		root.SetArgs(append(strings.Fields(args), "--kubeconfig=/nonexistent"))

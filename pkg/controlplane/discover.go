@@ -43,6 +43,8 @@ type ControlPlane struct {
 	Instances []Instance
 	// Disagreements between the sources, each one sentence. None: the Instances are all there are.
 	Disagreements []string
+	// Foreign is whoever else runs this control plane. Zero if nobody does.
+	Foreign Foreign
 }
 
 // Instance is one kube-apiserver.
@@ -57,8 +59,6 @@ type Instance struct {
 	// IDHash is the apiserver_id_hash that its metrics must carry, as far as its Lease is known.
 	IDHash string
 	Ready  bool
-	// Foreign names another tool that runs this control plane, if one does.
-	Foreign string
 }
 
 // Discover asks all four sources.
@@ -66,6 +66,10 @@ func Discover(ctx context.Context, client kubernetes.Interface) (*ControlPlane, 
 	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: controlPlaneLabel})
 	if err != nil {
 		return nil, fmt.Errorf("list control-plane nodes: %w", err)
+	}
+	workers, err := workers(ctx, client, nodes.Items)
+	if err != nil {
+		return nil, err
 	}
 	pods, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: apiserverSelector})
 	if err != nil {
@@ -80,7 +84,22 @@ func Discover(ctx context.Context, client kubernetes.Interface) (*ControlPlane, 
 	if err != nil {
 		return nil, fmt.Errorf("list endpoints of the service kubernetes: %w", err)
 	}
-	return assemble(nodes.Items, pods.Items, leases.Items, slices.Items), nil
+	cp := assemble(nodes.Items, pods.Items, leases.Items, slices.Items)
+	cp.Foreign = foreign(nodes.Items, workers, pods.Items)
+	return cp, nil
+}
+
+// workers are some nodes of a cluster that shows no control-plane node: enough to tell whose it is.
+func workers(ctx context.Context, client kubernetes.Interface, controlPlane []corev1.Node) ([]corev1.Node, error) {
+	if len(controlPlane) > 0 {
+		return nil, nil
+	}
+	const some = 100
+	list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{Limit: some})
+	if err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
+	}
+	return list.Items, nil
 }
 
 // assemble holds the sources together. It is pure.
@@ -107,7 +126,7 @@ func (cp *ControlPlane) addNode(node *corev1.Node, pods []corev1.Pod) {
 			found = append(found, &pods[i])
 		}
 	}
-	instance := Instance{Node: node.Name, Foreign: foreign(node)}
+	instance := Instance{Node: node.Name}
 	switch len(found) {
 	case 0:
 		cp.disagree("node %s is a control-plane node without a kube-apiserver pod", node.Name)
@@ -133,22 +152,6 @@ func (in *Instance) fill(pod *corev1.Pod) {
 	in.Ready = slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
-}
-
-// foreign tells tools that keep the configuration themselves and would not know of a change.
-func foreign(node *corev1.Node) string {
-	info := node.Status.NodeInfo
-	switch {
-	case strings.Contains(info.KubeletVersion, "+rke2"):
-		return "RKE2"
-	case strings.Contains(info.KubeletVersion, "+k3s"):
-		return "k3s"
-	case strings.HasPrefix(info.OSImage, "Talos"):
-		return "Talos"
-	case strings.Contains(info.OSImage, "Red Hat Enterprise Linux CoreOS"):
-		return "OpenShift"
-	}
-	return ""
 }
 
 func nodeReady(node *corev1.Node) bool {

@@ -280,21 +280,3 @@ func TestDiscoverNamesTheSourceThatCannotBeAsked(t *testing.T) {
 		assert.EqualError(t, err, message+": no")
 	}
 }
-
-func TestDiscoverNamesToolsThatKeepTheConfigurationThemselves(t *testing.T) {
-	t.Parallel()
-	tests := map[string]struct {
-		kubelet, image, want string
-	}{
-		"kubeadm":   {"v1.37.1", "Debian GNU/Linux 12 (bookworm)", ""},
-		"RKE2":      {"v1.37.1+rke2r1", "Ubuntu 24.04", "RKE2"},
-		"k3s":       {"v1.37.1+k3s1", "Ubuntu 24.04", "k3s"},
-		"Talos":     {"v1.37.1", "Talos (v1.14.0)", "Talos"},
-		"OpenShift": {"v1.37.1", "Red Hat Enterprise Linux CoreOS 420.94", "OpenShift"},
-	}
-	for name, tt := range tests {
-		c := inOrder("n1")
-		c.nodes[0].Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: tt.kubelet, OSImage: tt.image}
-		assert.Equal(t, tt.want, c.discover(t).Instances[0].Foreign, name)
-	}
-}

@@ -37,9 +37,17 @@ type Ledger struct {
 type Rotation struct {
 	ID string `json:"id"`
 	// By is who ran it, as user@host.
-	By   string          `json:"by"`
-	From []encconfig.Key `json:"from"`
-	To   encconfig.Key   `json:"to"`
+	By string `json:"by"`
+	// Command is what it belongs to: "enable" or "disable", empty for a rotation.
+	Command string          `json:"command,omitempty"`
+	From    []encconfig.Key `json:"from"`
+	To      encconfig.Key   `json:"to"`
+	// Resources that the command is about, wildcards included; empty for all that is encrypted.
+	Resources []string `json:"resources,omitempty"`
+	// ConfigDir is where the command puts the configuration on nodes that have none.
+	ConfigDir string `json:"configDir,omitempty"`
+	// RemoveFlags: the command takes the kube-apiservers' flags out in the end.
+	RemoveFlags bool `json:"removeFlags,omitempty"`
 	// Stage is the last stage that was begun.
 	Stage     string    `json:"stage"`
 	StartTime time.Time `json:"startTime"`
@@ -51,6 +59,8 @@ type Rotation struct {
 	Sent string `json:"sent,omitempty"`
 	// Migrations by resource: baselines and results for the write key To.
 	Migrations map[string]Migration `json:"migrations,omitempty"`
+	// SettleTime is when every kube-apiserver wrote with the key, as far as it is on record.
+	SettleTime *time.Time `json:"settleTime,omitempty"`
 	// CompletionTime is set when the rotation has reached its goal, or was aborted.
 	CompletionTime *time.Time `json:"completionTime,omitempty"`
 	Aborted        bool       `json:"aborted,omitempty"`
@@ -162,8 +172,18 @@ func (r *Rotation) Migrated(resources []string) bool {
 	return r != nil && !slices.ContainsFunc(resources, func(name string) bool { return !r.Migrations[name].Complete })
 }
 
-// migratedAt is when the last of the resources was finished.
-func (r *Rotation) migratedAt() time.Time {
+// FollowedAt is when the data had followed the write key: it was settled and the last resource was migrated. Zero if
+// that is not on record.
+func (r *Rotation) FollowedAt() time.Time {
+	at := r.MigratedAt()
+	if r.SettleTime != nil && r.SettleTime.After(at) {
+		return *r.SettleTime
+	}
+	return at
+}
+
+// MigratedAt is when the last of the resources was finished.
+func (r *Rotation) MigratedAt() time.Time {
 	var last time.Time
 	for _, m := range r.Migrations {
 		if m.CompletionTime != nil && m.CompletionTime.After(last) {
@@ -202,7 +222,7 @@ func (l *Ledger) lastMigration(digest string, resources []string, before time.Ti
 		if r.Config == nil || r.Config.Digest != digest {
 			return -1
 		}
-		if !r.Aborted && r.Migrated(resources) && r.migratedAt().Before(before) {
+		if !r.Aborted && r.Migrated(resources) && r.MigratedAt().Before(before) {
 			return i
 		}
 		digest = r.StartDigest

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -53,6 +54,8 @@ type Lock struct {
 	lease  *coordinationv1.Lease // belongs to renew until done
 	cancel context.CancelCauseFunc
 	done   chan struct{}
+	// patience is how long the API server may be out of reach.
+	patience atomic.Int64
 }
 
 // Acquire takes the lock for holder, a name that no other has. If another has it and renews it, the error says who and since when; if its
@@ -64,6 +67,7 @@ func Acquire(ctx context.Context, leases coordinationclient.LeasesGetter, holder
 		return nil, nil, errors.Join(err, l.giveBack(ctx))
 	}
 	l.uid = l.lease.UID
+	l.patience.Store(int64(patience))
 	held, cancel := context.WithCancelCause(ctx)
 	l.cancel = cancel
 	go l.renew(held)
@@ -171,7 +175,7 @@ func (l *Lock) renew(ctx context.Context) {
 		switch {
 		case err == nil:
 			last = time.Now()
-		case errors.Is(err, ErrLost), time.Since(last) > patience:
+		case errors.Is(err, ErrLost), time.Since(last) > time.Duration(l.patience.Load()):
 			l.cancel(ErrLost)
 			return
 		}
@@ -221,6 +225,11 @@ func (l *Lock) get(ctx context.Context) (lease *coordinationv1.Lease, err error)
 	})
 	return lease, err
 }
+
+// Bear makes the holder go on for longer than usual while the API server can't be reached, as long as d where that is
+// more: it is about to restart. Whoever reaches it by another way may still take the lock, and the holder then learns
+// of it as soon as it is back.
+func (l *Lock) Bear(d time.Duration) { l.patience.Store(int64(max(d, patience))) }
 
 // Owner is a reference that ties an object's life to the lock's.
 func (l *Lock) Owner() metav1.OwnerReference {

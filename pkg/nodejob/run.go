@@ -241,7 +241,7 @@ func (r *Runner) remove(ctx context.Context, job *batchv1.Job) error {
 func (r *Runner) Drain(ctx context.Context, run string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	selector := labels.Set{project.LabelName: project.Name, project.LabelRun: run}.String()
+	selector := labels.Set{project.LabelName: project.Name, project.LabelComponent: component, project.LabelRun: run}.String()
 	if _, err := r.removeAll(ctx, selector); err != nil {
 		return err
 	}
@@ -253,6 +253,18 @@ func (r *Runner) Drain(ctx context.Context, run string) error {
 		return fmt.Errorf("wait until the agents' pods are gone: %w", err)
 	}
 	return nil
+}
+
+// GuardRuns tells whether the pod of a guard is to be seen on a node.
+func (r *Runner) GuardRuns(ctx context.Context, node string) (bool, error) {
+	guards, err := r.Client.CoreV1().Pods(project.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: labels.Set{project.LabelName: project.Name, project.LabelComponent: GuardComponent}.String(),
+		FieldSelector: "spec.nodeName=" + node,
+	})
+	if err != nil {
+		return false, fmt.Errorf("list guards: %w", err)
+	}
+	return len(guards.Items) > 0, nil
 }
 
 // Sweep removes Jobs that earlier commands left behind. The caller holds the lock, so no command is alive that

@@ -27,6 +27,10 @@ type Spec struct {
 	Image string
 	// ConfigDir and ConfigFile are where the configuration is on the node.
 	ConfigDir, ConfigFile string
+	// NewDir: the folder may not be there yet, and is made then.
+	NewDir bool
+	// Manifests gives the agent the folder of the node's static pods.
+	Manifests bool
 	// Owner is deleted with the command's lock; the Job goes with it.
 	Owner metav1.OwnerReference
 }
@@ -38,6 +42,10 @@ const (
 	ttl = time.Minute
 
 	containerName = "agent"
+	// component tells the agents' pods from the guards'.
+	component = "agent"
+	// GuardComponent is the guards'.
+	GuardComponent = "guard"
 )
 
 // job builds the Job. It asks for no more than the agent's work needs: root, since the files are root's, but no
@@ -46,9 +54,10 @@ const (
 // The pod is pinned by nodeName, so that neither the scheduler nor a cordon stands in the way.
 func (s Spec) job() *batchv1.Job {
 	labels := map[string]string{
-		project.LabelName: project.Name,
-		project.LabelRun:  s.Run,
-		project.LabelNode: labelValue(s.Node),
+		project.LabelName:      project.Name,
+		project.LabelComponent: component,
+		project.LabelRun:       s.Run,
+		project.LabelNode:      labelValue(s.Node),
 	}
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
@@ -80,11 +89,34 @@ func (s Spec) pod() corev1.PodSpec {
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
 		Containers: []corev1.Container{s.container()},
-		Volumes: []corev1.Volume{
-			hostPath("config", s.ConfigDir, corev1.HostPathDirectory),
-			hostPath("history", project.NodeHistoryDir, corev1.HostPathDirectoryOrCreate),
-		},
+		Volumes:    s.volumes(),
 	}
+}
+
+func (s Spec) volumes() []corev1.Volume {
+	config := corev1.HostPathDirectory
+	if s.NewDir {
+		config = corev1.HostPathDirectoryOrCreate
+	}
+	list := []corev1.Volume{
+		hostPath("config", s.ConfigDir, config),
+		hostPath("history", project.NodeHistoryDir, corev1.HostPathDirectoryOrCreate),
+	}
+	if s.Manifests {
+		list = append(list, hostPath("manifests", project.NodeManifestDir, corev1.HostPathDirectory))
+	}
+	return list
+}
+
+func (s Spec) mounts() []corev1.VolumeMount {
+	list := []corev1.VolumeMount{
+		{Name: "config", MountPath: agentapi.ConfigDir},
+		{Name: "history", MountPath: agentapi.HistoryDir},
+	}
+	if s.Manifests {
+		list = append(list, corev1.VolumeMount{Name: "manifests", MountPath: agentapi.ManifestDir})
+	}
+	return list
 }
 
 func (s Spec) container() corev1.Container {
@@ -107,10 +139,7 @@ func (s Spec) container() corev1.Container {
 			Privileged: new(false), AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
-		VolumeMounts: []corev1.VolumeMount{
-			{Name: "config", MountPath: agentapi.ConfigDir},
-			{Name: "history", MountPath: agentapi.HistoryDir},
-		},
+		VolumeMounts: s.mounts(),
 	}
 }
 

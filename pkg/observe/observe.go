@@ -128,10 +128,28 @@ func refuse(hintText, format string, args ...any) error {
 	return e
 }
 
-// Usable is nil if the cluster is one on which something may be changed: every kube-apiserver is known, ready,
+// Usable is nil if the cluster is one on which a configuration may be changed: every kube-apiserver is known, ready,
 // reached and of one version, and each reads a configuration file by itself that an agent can replace.
 func (v *View) Usable() error {
+	if err := v.Known(); err != nil {
+		return err
+	}
+	for _, in := range v.ControlPlane.Instances {
+		if err := configured(in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Known is nil if the cluster is one on which encryption may be turned on or off: every kube-apiserver is known,
+// ready, reached and of one version, and none is run by another tool or in a way that is not understood.
+func (v *View) Known() error {
 	cp := v.ControlPlane
+	if f := cp.Foreign; f.Name != "" { // before anything that would make no sense there
+		return refuse("use its own command: "+f.Command,
+			"this control plane is run by %s, which keeps its encryption configuration itself", f.Name)
+	}
 	if len(cp.Instances) == 0 {
 		return refuse("this tool works on control planes whose kube-apiservers are static pods, as kubeadm makes them",
 			"no control-plane node was found (label node-role.kubernetes.io/control-plane)")
@@ -145,33 +163,24 @@ func (v *View) Usable() error {
 			"the kube-apiservers can't be told for certain: %s", cp)
 	}
 	for _, in := range cp.Instances {
-		if err := v.usable(in); err != nil {
+		if err := v.known(in); err != nil {
 			return err
 		}
 	}
 	return v.sameVersion()
 }
 
-func (v *View) usable(in controlplane.Instance) error {
+func (v *View) known(in controlplane.Instance) error {
 	m := in.Manifest
 	switch {
 	case in.ManifestError != nil:
 		return refuse("", "the kube-apiserver on node %s is set up in a way that is not understood: %v", in.Node, in.ManifestError)
-	case m.ConfigPath == "":
-		return refuse("it has to be turned on first; "+project.Command+" enable will do it, which this version does not have yet",
-			"encryption is not configured: the kube-apiserver on node %s runs without --encryption-provider-config", in.Node)
-	case !m.AutomaticReload:
-		return refuse("add --encryption-provider-config-automatic-reload=true to the manifests, node by node",
-			"the kube-apiserver on node %s does not reload its configuration by itself", in.Node)
-	case m.File == "":
-		return refuse("mount the folder of the configuration as a hostPath volume",
-			"the configuration %s of the kube-apiserver on node %s is on no hostPath volume", m.ConfigPath, in.Node)
-	case in.Foreign != "":
-		return refuse(in.Foreign+" manages this file itself: use its own command",
-			"the control plane on node %s is %s's, which would overwrite what is changed here", in.Node, in.Foreign)
 	case m.RunAsUser != 0:
 		return refuse("let kube-apiserver run as root, or change its configuration by hand",
 			"the kube-apiserver on node %s runs as user %d, who could not read a file of root's", in.Node, m.RunAsUser)
+	case m.ConfigPath != "" && m.File == "":
+		return refuse("mount the folder of the configuration as a hostPath volume",
+			"the configuration %s of the kube-apiserver on node %s is on no hostPath volume", m.ConfigPath, in.Node)
 	case m.FileMount:
 		return refuse("mount the folder of the configuration instead of the file",
 			"the kube-apiserver on node %s mounts the single file %s: it would never see the file replaced", in.Node, m.ConfigPath)
@@ -179,6 +188,18 @@ func (v *View) usable(in controlplane.Instance) error {
 	if err := v.Errors[in.Node]; err != nil {
 		return refuse("every kube-apiserver has to be reached on its own, by port-forward to its pod",
 			"the kube-apiserver on node %s can't be asked what it has loaded: %v", in.Node, err)
+	}
+	return nil
+}
+
+func configured(in controlplane.Instance) error {
+	switch m := in.Manifest; {
+	case m.ConfigPath == "":
+		return refuse("turn it on with: "+project.Command+" enable",
+			"encryption is not configured: the kube-apiserver on node %s runs without --encryption-provider-config", in.Node)
+	case !m.AutomaticReload:
+		return refuse("let it reload with: "+project.Command+" enable",
+			"the kube-apiserver on node %s does not reload its configuration by itself", in.Node)
 	}
 	return nil
 }

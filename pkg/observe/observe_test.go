@@ -32,14 +32,40 @@ func inOrder() *observe.View {
 	return v
 }
 
-func TestUsable(t *testing.T) {
-	t.Parallel()
-	manifest := func(v *observe.View) *controlplane.Manifest { return &v.ControlPlane.Instances[1].Manifest }
-	tests := map[string]struct {
-		change        func(*observe.View)
-		message, hint string
-	}{
-		"a control plane in order": {func(*observe.View) {}, "", ""},
+// refusal is a change to a control plane in order, and what is then said.
+type refusal struct {
+	change        func(*observe.View)
+	message, hint string
+}
+
+func manifest(v *observe.View) *controlplane.Manifest { return &v.ControlPlane.Instances[1].Manifest }
+
+// unconfigured are control planes on which encryption may be turned on, and nothing else may be done.
+func unconfigured() map[string]refusal {
+	return map[string]refusal{
+		"no flag": {
+			func(v *observe.View) { *manifest(v) = controlplane.Manifest{} },
+			"encryption is not configured: the kube-apiserver on node n2 runs without --encryption-provider-config",
+			"turn it on with: kubectl encryption enable",
+		},
+		"no automatic reload": {
+			func(v *observe.View) { manifest(v).AutomaticReload = false },
+			"the kube-apiserver on node n2 does not reload its configuration by itself", "let it reload with: kubectl encryption enable",
+		},
+	}
+}
+
+// unknown are control planes on which nothing may be done.
+func unknown() map[string]refusal {
+	return map[string]refusal{
+		"another tool's, whatever else is wrong": {
+			func(v *observe.View) {
+				v.ControlPlane.Instances, v.ControlPlane.Disagreements = nil, []string{"one thing"}
+				v.ControlPlane.Foreign = controlplane.Foreign{Name: "k3s", Command: "k3s secrets-encrypt rotate-keys"}
+			},
+			"this control plane is run by k3s, which keeps its encryption configuration itself",
+			"use its own command: k3s secrets-encrypt rotate-keys",
+		},
 		"no control-plane node": {
 			func(v *observe.View) { v.ControlPlane.Instances = nil },
 			"no control-plane node was found", "static pods, as kubeadm makes them",
@@ -61,14 +87,6 @@ func TestUsable(t *testing.T) {
 			func(v *observe.View) { v.ControlPlane.Instances[1].ManifestError = errors.New("given twice") },
 			"the kube-apiserver on node n2 is set up in a way that is not understood: given twice", "",
 		},
-		"no flag": {
-			func(v *observe.View) { *manifest(v) = controlplane.Manifest{} },
-			"encryption is not configured: the kube-apiserver on node n2 runs without --encryption-provider-config", "enable",
-		},
-		"no automatic reload": {
-			func(v *observe.View) { manifest(v).AutomaticReload = false },
-			"the kube-apiserver on node n2 does not reload its configuration by itself", "--encryption-provider-config-automatic-reload=true",
-		},
 		"a file on no hostPath volume": {
 			func(v *observe.View) { manifest(v).File, manifest(v).HostDir = "", "" },
 			"the configuration /enc/config.yaml of the kube-apiserver on node n2 is on no hostPath volume", "hostPath",
@@ -76,6 +94,10 @@ func TestUsable(t *testing.T) {
 		"a single file that is mounted": {
 			func(v *observe.View) { manifest(v).FileMount = true },
 			"it would never see the file replaced", "mount the folder",
+		},
+		"a kube-apiserver that is not root": {
+			func(v *observe.View) { manifest(v).RunAsUser = 1000 },
+			"the kube-apiserver on node n2 runs as user 1000, who could not read a file of root's", "run as root",
 		},
 		"an instance that is not reached": {
 			func(v *observe.View) { v.Errors["n2"] = errors.New("403") },
@@ -86,22 +108,46 @@ func TestUsable(t *testing.T) {
 			"the kube-apiservers have different versions: n1 v1.37.1, n2 v1.36.3", "finish the upgrade first",
 		},
 	}
-	for name, tt := range tests {
+}
+
+func TestKnownAndUsableOfAControlPlaneInOrder(t *testing.T) {
+	t.Parallel()
+	assert.NoError(t, inOrder().Known())
+	assert.NoError(t, inOrder().Usable())
+}
+
+func TestUsableRefusesWhatIsNotConfigured(t *testing.T) {
+	t.Parallel()
+	for name, tt := range unconfigured() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := inOrder()
 			tt.change(v)
-			err := v.Usable()
-			if tt.message == "" {
-				require.NoError(t, err)
-				return
-			}
-			require.ErrorContains(t, err, tt.message)
-			text := hint.Render(err)
-			assert.Contains(t, text, "state: nothing was changed\n")
-			assert.Contains(t, text, tt.hint)
+			assert.NoError(t, v.Known(), "encryption may be turned on")
+			tt.check(t, v.Usable())
 		})
 	}
+}
+
+func TestKnownAndUsableRefuseWhatIsNotKnown(t *testing.T) {
+	t.Parallel()
+	for name, tt := range unknown() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := inOrder()
+			tt.change(v)
+			tt.check(t, v.Known())
+			tt.check(t, v.Usable())
+		})
+	}
+}
+
+func (r refusal) check(t *testing.T, err error) {
+	t.Helper()
+	require.ErrorContains(t, err, r.message)
+	text := hint.Render(err)
+	assert.Contains(t, text, "state: nothing was changed\n")
+	assert.Contains(t, text, r.hint)
 }
 
 func TestLoadedDigestIsTheOneThatAllReport(t *testing.T) {

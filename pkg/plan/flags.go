@@ -66,8 +66,8 @@ func removed(o Observed) Step {
 	return closing(o)
 }
 
-// reading leaves out the nodes whose kube-apiserver reads no file.
-func (o Observed) reading() Observed {
+// Readers leaves out the nodes whose kube-apiserver reads no file.
+func (o Observed) Readers() Observed {
 	o.Nodes = slices.DeleteFunc(slices.Clone(o.Nodes), func(n Node) bool { return n.Flags == FlagsUnset })
 	return o
 }

@@ -39,7 +39,7 @@ type host struct {
 	history      []encconfig.Description
 }
 
-var identity = encconfig.Key{Provider: encconfig.Identity} //nolint:gochecknoglobals // a constant that Go can't say
+var identity = encconfig.Key{Provider: encconfig.Identity}
 
 // kinds are the resources that are stored.
 func kinds() []string {

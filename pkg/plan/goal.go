@@ -49,8 +49,8 @@ func (g Goal) reads(d encconfig.Description) bool {
 	return !slices.ContainsFunc(g.rules(d), func(r encconfig.Rule) bool { return r.Index(g.Target) < 0 })
 }
 
-// writes tells whether everything that the goal is about is written with its key.
-func (g Goal) writes(d encconfig.Description) bool {
+// Writes tells whether everything that the goal is about is written with its key.
+func (g Goal) Writes(d encconfig.Description) bool {
 	return !slices.ContainsFunc(g.rules(d), func(r encconfig.Rule) bool { return !r.WriteKey().Is(g.Target) })
 }
 

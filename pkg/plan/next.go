@@ -86,7 +86,7 @@ func Next(o Observed, g Goal) (Step, error) {
 		return back(o, g) // rules 3 and 7
 	}
 	if g.Flags == RemoveFlags { // rule 9: whoever reads no file is done
-		if o = o.reading(); len(o.Nodes) == 0 {
+		if o = o.Readers(); len(o.Nodes) == 0 {
 			return removed(o), nil
 		}
 	}
@@ -100,7 +100,7 @@ func Next(o Observed, g Goal) (Step, error) {
 	if n := o.first(func(n Node) bool { return n.Flags == FlagsWithoutReload }); n != nil && g.Flags == SetFlags {
 		return edit(*n, FlagsSet), nil // rule 8
 	}
-	if !g.writes(*agreed) {
+	if !g.Writes(*agreed) {
 		return towardsWriteKey(o, g, *agreed) // rules 4 and 8
 	}
 	if step, needed := set(o, g); needed { // rule 8

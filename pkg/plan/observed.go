@@ -36,8 +36,10 @@ type Node struct {
 	Missing bool
 	// Flags is what the node's kube-apiserver runs with.
 	Flags Flags
-	// Edited: a guard is at work on the manifest, or the kube-apiserver does not run as the manifest says yet.
-	Edited bool
+	// Edited: a guard is at work on the manifest, or the kube-apiserver does not run as the manifest says yet. EditedTo is
+	// what it will run with if all goes well, as far as a preview has to know.
+	Edited   bool
+	EditedTo Flags
 	// History are the configurations that were installed on the node, and those that they replaced, oldest first. The
 	// last one is the node's own, unless somebody else has changed the file since.
 	History []encconfig.Description

@@ -48,10 +48,11 @@ func (o Observed) After(s Step) Observed {
 			}
 		}
 	case AwaitEdit:
-		next.at(s.Targets).Edited = false
+		n := next.at(s.Targets)
+		n.Edited, n.Flags, n.Loaded = false, n.EditedTo, ""
 	case EditManifest:
 		n := next.at(s.Targets)
-		n.Flags, n.Loaded = s.Flags, ""
+		n.Edited, n.EditedTo = true, s.Flags
 	case KubeadmConfig:
 		next.KubeadmStale = false
 	case Age:

@@ -10,17 +10,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 )
 
 // await waits until every instance has proven the configuration of its own node. It never takes time passed for a
 // proof; when its own time is over it ends in "not yet", from which a run is resumed.
 func (r *Run) await(ctx context.Context) (string, error) {
 	deadline := time.Now().Add(r.ConvergeTimeout)
-	total := len(r.view.ControlPlane.Instances)
+	total := len(r.readers())
 	for {
 		lagging := r.lagging(ctx)
 		r.Emit(event.StepProgress{
@@ -37,6 +39,13 @@ func (r *Run) await(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
+}
+
+// readers are the instances that read a file.
+func (r *Run) readers() []controlplane.Instance {
+	return slices.DeleteFunc(slices.Clone(r.view.ControlPlane.Instances), func(in controlplane.Instance) bool {
+		return in.Manifest.ConfigPath == ""
+	})
 }
 
 // notYet is the end of the waiting. Before 1.34 there is a case in which it would never end: a file that is written
@@ -58,7 +67,7 @@ func (r *Run) notYet(lagging []string) error {
 func (r *Run) lagging(ctx context.Context) []string {
 	evidence, failed := r.observer.Instances(ctx, r.view.ControlPlane)
 	var list []string
-	for _, in := range r.view.ControlPlane.Instances {
+	for _, in := range r.readers() {
 		file := r.files[in.Node]
 		e, ok := evidence[in.Node]
 		switch verdict := e.Proves(file.Digest, file.ModTime); {
@@ -77,17 +86,29 @@ func (r *Run) lagging(ctx context.Context) []string {
 // converged puts the proven configuration on record, if all nodes have the same.
 func (r *Run) converged(ctx context.Context) error {
 	first := r.files[r.view.ControlPlane.Instances[0].Node]
+	if len(r.readers()) < len(r.view.ControlPlane.Instances) {
+		return nil
+	}
 	for _, f := range r.files {
 		if f.Digest != first.Digest {
 			return nil
 		}
 	}
 	return r.note(ctx, func(rec *ledger.Rotation) {
-		if changed := rec.Config != nil && rec.Config.Digest != first.Digest; changed && r.last.Change.Kind != encconfig.Remove {
-			rec.Migrations = nil // the baselines are those of another configuration
+		if rec.Config != nil && rec.Config.Digest != first.Digest {
+			rec.Migrations = r.stillProven(*rec, *first.Config)
 		}
 		rec.Config = first.Config
 	})
+}
+
+// stillProven are the migrations on record that hold under a configuration that came after the one on record: none, if
+// that is not by this run's own push.
+func (r *Run) stillProven(rec ledger.Rotation, now encconfig.Description) map[string]ledger.Migration {
+	if r.last.Kind != plan.Push {
+		return nil
+	}
+	return lasting(rec.Migrations, rec.Config, &now)
 }
 
 // note changes the run's record, if it has one yet.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
@@ -30,23 +31,26 @@ func (r *Run) setGoal(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	r.goal = plan.Goal{Keep: r.Keep, Abort: r.Mode == Abort}
-	if r.Mode == Begin {
+	switch {
+	case r.Mode == Begin:
 		return false, r.begin(ctx, o, book)
+	case !r.changesFlags():
+		return r.goOn(ctx, o, book)
+	case r.Continue:
+		return r.goOnOnOff(ctx, o, book)
 	}
-	return r.goOn(ctx, o, book)
+	return r.beginOnOff(ctx, o, book)
 }
 
 // begin opens a rotation to a new key, unless one is under way.
 func (r *Run) begin(ctx context.Context, o plan.Observed, book *ledger.Ledger) error {
-	underWay := func(format string, args ...any) error {
-		return hint.New(fmt.Errorf(format, args...), "go on with: "+project.Command+" rotate --resume",
-			"or, while nothing is written with the new key, take it back with: "+project.Command+" rotate --abort")
+	if open := book.Open(); open != nil {
+		return underWay(*open)
 	}
 	if k, pending := plan.Pending(o.Nodes); pending && o.Agreed() != nil {
-		return underWay("a rotation to key %s is under way: it is configured and not the write key yet", k)
-	}
-	if open := book.Open(); open != nil {
-		return underWay("the rotation to key %s that began %s has not ended", open.To, open.StartTime.UTC().Format("2006-01-02 15:04 MST"))
+		return hint.New(fmt.Errorf("a rotation to key %s is under way: it is configured and not the write key yet", k),
+			"go on with: "+project.Command+" rotate --resume",
+			"or, while nothing is written with the new key, take it back with: "+project.Command+" rotate --abort")
 	}
 	if o.Agreed() == nil {
 		return differ(o)
@@ -71,6 +75,8 @@ func (r *Run) goOn(ctx context.Context, o plan.Observed, book *ledger.Ledger) (d
 	open := book.Open()
 	k, pending := plan.Pending(o.Nodes)
 	switch {
+	case open != nil && open.Command != "":
+		return false, underWay(*open)
 	case pending:
 		r.goal.Target = k
 	case open != nil:
@@ -119,11 +125,11 @@ func theWriteKey(o plan.Observed) (k encconfig.Key, one bool) {
 func (r *Run) reopen(ctx context.Context, o plan.Observed, book *ledger.Ledger, open ledger.Rotation) (done bool, err error) {
 	r.record = open
 	for _, n := range o.Nodes {
-		if n.Config == nil || n.Config.Has(r.goal.Target) {
+		if n.Config == nil && !n.Missing || n.Config != nil && n.Config.Has(r.goal.Target) {
 			return false, nil
 		}
 	}
-	if r.Mode != Resume {
+	if r.Mode == Abort || !r.goal.Target.Provider.Local() {
 		return false, nil
 	}
 	r.goal.Target = plan.NewKey(open.To.Provider, o.Nodes, r.highest(book)...)
@@ -171,12 +177,29 @@ func (r *Run) open(ctx context.Context, o plan.Observed) error {
 		return err
 	}
 	r.record = ledger.Rotation{ID: r.id, By: r.By, To: r.goal.Target, Stage: "plan", StartTime: now}
-	if agreed := o.Agreed(); agreed != nil {
+	if r.changesFlags() {
+		r.record.Command, r.record.Resources, r.record.RemoveFlags = string(r.Mode), r.goal.Resources, r.RemoveFlags
+		r.record.ConfigDir = r.configDir()
+	}
+	agreed := o.Agreed()
+	if agreed != nil {
 		r.record.From, r.record.StartDigest = agreed.WriteKeys(), agreed.Digest
 	}
-	record := r.record
 	return r.ledger().Update(ctx, func(l *ledger.Ledger) {
+		record := r.record
+		if agreed != nil {
+			inherit(&record, l.Trusted(record.To, agreed.Digest))
+		}
 		l.HighestKey = max(l.HighestKey, keys.Number(record.To.Name))
 		l.Begin(record)
+		r.record = record
 	})
+}
+
+// inherit takes over what an earlier record proves of the same key under the same configuration.
+func inherit(record, earlier *ledger.Rotation) {
+	if earlier != nil {
+		record.Config, record.Migrations = earlier.Config, maps.Clone(earlier.Migrations)
+		record.SettleTime, record.Used = earlier.SettleTime, earlier.Used
+	}
 }

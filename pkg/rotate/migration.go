@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
@@ -31,7 +32,14 @@ func (r *Run) settle(ctx context.Context) error {
 	if err := r.recheck(ctx); err != nil {
 		return err
 	}
-	return r.recordBaselines(ctx, r.encrypted(r.agreed()))
+	if err := r.recordBaselines(ctx, r.covered(r.agreed())); err != nil {
+		return err
+	}
+	now, err := r.cluster.Now(ctx)
+	if err != nil {
+		return err
+	}
+	return r.note(ctx, func(rec *ledger.Rotation) { rec.SettleTime = &now })
 }
 
 func (r *Run) recordBaselines(ctx context.Context, resources []kube.Resource) error {
@@ -55,14 +63,20 @@ func (r *Run) recordBaselines(ctx context.Context, resources []kube.Resource) er
 	})
 }
 
-// agreed is the configuration that all nodes have; the plan has seen to it that there is one.
+// agreed is the configuration that all nodes have whose kube-apiserver reads one, or all there are if none does; the
+// plan has seen to it that there is one.
 func (r *Run) agreed() encconfig.Description {
-	return *r.files[r.view.ControlPlane.Instances[0].Node].Config
+	for _, in := range slices.Concat(r.readers(), r.view.ControlPlane.Instances) {
+		if config := r.files[in.Node].Config; config != nil {
+			return *config
+		}
+	}
+	return encconfig.Description{}
 }
 
-// migrate rewrites what is stale of every encrypted resource.
+// migrate rewrites what is stale of every resource that the goal is about.
 func (r *Run) migrate(ctx context.Context) (string, error) {
-	return r.migrateAll(ctx, r.encrypted(r.agreed()))
+	return r.migrateAll(ctx, r.covered(r.agreed()))
 }
 
 func (r *Run) migrateAll(ctx context.Context, resources []kube.Resource) (string, error) {

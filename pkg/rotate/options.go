@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
 // Mode is what a run is for.
@@ -31,6 +32,10 @@ const (
 	Resume Mode = "resume"
 	// Abort takes a new key back that was never used.
 	Abort Mode = "abort"
+	// Enable turns encryption on, or changes its resources and provider where it is on.
+	Enable Mode = "enable"
+	// Disable turns encryption off, for some resources or for all.
+	Disable Mode = "disable"
 	// MigrateOnly rewrites what is stale under the write key as it is.
 	MigrateOnly Mode = "migrate"
 )
@@ -38,12 +43,20 @@ const (
 // Options are all that a run needs.
 type Options struct {
 	Mode Mode
+	// Continue has Enable or Disable go on with what one before has begun.
+	Continue bool
 	// Provider of the new key; empty for that of the write key.
 	Provider encconfig.Provider
 	// Keep is how many keys the configuration keeps.
 	Keep int
-	// Resources to migrate, for MigrateOnly.
+	// Resources to migrate, for MigrateOnly, or to turn encryption on or off for.
 	Resources []string
+	// ConfigDir is where Enable puts the configuration on nodes that have none.
+	ConfigDir string
+	// RollbackAfter is how long a kube-apiserver may take to be ready with an edited manifest.
+	RollbackAfter time.Duration
+	// RemoveFlags has Disable take the flags out of the kube-apiservers' manifests.
+	RemoveFlags bool
 
 	// Image of the agent.
 	Image string
@@ -66,6 +79,8 @@ const (
 	// DefaultConvergeTimeout is five polls of a kube-apiserver, which looks at its file every minute
 	// (k8s.io/apiserver@v0.37.2 pkg/server/options/encryptionconfig/controller/controller.go).
 	DefaultConvergeTimeout = 5 * time.Minute
+	// DefaultRollbackAfter is several times what a kube-apiserver needs for its start.
+	DefaultRollbackAfter = 3 * time.Minute
 	// DefaultJobTimeout leaves room for pulling the agent's image.
 	DefaultJobTimeout = 2 * time.Minute
 	// settleTime lets writes end that were encrypted with the old key just before the new one was loaded. One that
@@ -74,6 +89,17 @@ const (
 	// pollInterval is how often instances are asked what they have loaded.
 	pollInterval = 2 * time.Second
 )
+
+// changesFlags tells whether the run may edit manifests.
+func (o Options) changesFlags() bool { return o.Mode == Enable || o.Mode == Disable }
+
+// resumeCommand is how the same is gone on with.
+func (o Options) resumeCommand() string {
+	if o.changesFlags() {
+		return project.Command + " " + string(o.Mode) + " --resume"
+	}
+	return project.Command + " rotate --resume"
+}
 
 // Run is one command at work.
 type Run struct {

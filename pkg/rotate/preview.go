@@ -6,12 +6,15 @@ package rotate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/api/v1alpha1"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
 // Plan says what Do would do, by what can be seen without a Job: who runs it has not agreed to one yet. What is in
@@ -19,11 +22,15 @@ import (
 func (r *Run) Plan(ctx context.Context, cluster v1alpha1.Cluster) (*v1alpha1.RotationPlan, error) {
 	p := &v1alpha1.RotationPlan{TypeMeta: v1alpha1.New("RotationPlan"), Cluster: cluster, Nodes: r.view.ControlPlane.Names()}
 	on := fmt.Sprintf(" on %d control-plane node(s): %s", len(p.Nodes), strings.Join(p.Nodes, ", "))
+	if r.changesFlags() && !r.Continue {
+		return r.planOnOff(ctx, p, on)
+	}
 	if r.Mode != Begin {
-		p.Goal = string(r.Mode) + " the rotation under way" + on
+		p.Goal = r.goalUnderWay() + on
 		p.Steps = []v1alpha1.PlanStep{{Stage: "inspect", Text: "look at the nodes, and " + map[Mode]string{
 			Resume: "go on from what is there, with the steps that a rotation has left",
-			Abort:  "take the new key out again, if nothing can have been written with it",
+			Enable: "go on from what is there, with the steps that are left", Disable: "go on from what is there, with the steps that are left",
+			Abort: "take the new key out again, if nothing can have been written with it",
 		}[r.Mode]}}
 		return p, nil
 	}
@@ -45,6 +52,52 @@ func (r *Run) Plan(ctx context.Context, cluster v1alpha1.Cluster) (*v1alpha1.Rot
 	return p, nil
 }
 
+func (r *Run) goalUnderWay() string {
+	if r.changesFlags() {
+		return "go on with the " + string(r.Mode) + " under way"
+	}
+	return string(r.Mode) + " the rotation under way"
+}
+
+// planOnOff is the plan of a run that turns encryption on or off.
+func (r *Run) planOnOff(ctx context.Context, p *v1alpha1.RotationPlan, on string) (*v1alpha1.RotationPlan, error) {
+	if open := r.view.Ledger.Open(); open != nil && (r.Mode != Disable || open.Command != string(Enable)) {
+		return nil, r.explain(ctx, "plan", underWay(*open))
+	}
+	o, known := r.expected()
+	var err error
+	if r.goal, err = r.wanted(o, []uint64{r.view.Ledger.HighestKey}); err != nil {
+		return nil, r.explain(ctx, "plan", err)
+	}
+	if o.KubeadmStale, err = r.kubeadmStale(ctx); err != nil {
+		return nil, r.explain(ctx, "plan", err)
+	}
+	if fresh := len(o.Readers().Nodes) > 0 && !known && !o.Nodes[0].Config.Has(r.goal.Target); fresh && r.goal.Target.Provider.Local() {
+		r.goal.Target.Name = "new" // its number is known when the nodes were looked at
+	}
+	p.Goal = map[Mode]string{
+		Enable:  fmt.Sprintf("encrypt %s with key %s", strings.Join(r.about(o), ", "), r.goal.Target),
+		Disable: fmt.Sprintf("store %s in plaintext", strings.Join(r.about(o), ", ")),
+	}[r.Mode] + on
+	if r.Mode == Disable && r.nothingOn(o) {
+		p.Goal, p.Steps = r.already(o), []v1alpha1.PlanStep{{Stage: "inspect", Text: "look at the nodes"}}
+		return p, nil
+	}
+	steps, err := plan.Preview(o, r.goal)
+	if err != nil {
+		return nil, r.explain(ctx, "plan", err)
+	}
+	for _, s := range steps[:len(steps)-1] {
+		p.Steps = append(p.Steps, v1alpha1.PlanStep{Stage: r.stage(s), Text: r.text(s)})
+	}
+	if !known && len(o.Readers().Nodes) > 0 {
+		p.Warnings = append(p.Warnings, "what is in the configuration is known when the nodes were looked at: the steps may turn out to be fewer")
+	}
+	p.Warnings = append(p.Warnings, r.warnings(ctx, o)...)
+	r.goal = plan.Goal{}
+	return p, nil
+}
+
 // current stands for a write key that is not known before an agent has looked.
 const current = "current"
 
@@ -57,9 +110,16 @@ func (r *Run) expected() (o plan.Observed, known bool) {
 	if last := r.view.Ledger.Last(); digest != "" && last != nil && last.Config != nil && last.Config.Digest == digest {
 		config, known = *last.Config, true
 	}
+	if len(r.readers()) == 0 {
+		known = false
+	}
 	for _, in := range r.view.ControlPlane.Instances {
-		c := config
-		o.Nodes = append(o.Nodes, plan.Node{Name: in.Node, Config: &c, Loaded: config.Digest})
+		n := plan.Node{Name: in.Node, Flags: flagsOf(in.Manifest)}
+		if n.Missing = n.Flags == plan.FlagsUnset; !n.Missing {
+			c := config
+			n.Config, n.Loaded = &c, config.Digest
+		}
+		o.Nodes = append(o.Nodes, n)
 	}
 	return o, known
 }
@@ -86,7 +146,7 @@ func (r *Run) warnings(ctx context.Context, o plan.Observed) []string {
 		return nil
 	}
 	var objects int64
-	for _, res := range r.encrypted(*o.Nodes[0].Config) {
+	for _, res := range r.rewritten(o) {
 		n, err := migrate.Count(ctx, r.migrator, migratable(res))
 		if err != nil {
 			return []string{fmt.Sprintf("the objects of %s can't be counted: %v", res.Name(), err)}
@@ -100,6 +160,20 @@ func (r *Run) warnings(ctx context.Context, o plan.Observed) []string {
 		"%d objects will be written with one aesgcm key, which should be used for %d writes at most: consider --provider secretbox", objects, gcmWrites)}
 }
 
+// rewritten are the resources that the plan will migrate.
+func (r *Run) rewritten(o plan.Observed) []kube.Resource {
+	asked := encconfig.Rule{Resources: r.goal.Resources}
+	file := someConfig(o)
+	return slices.DeleteFunc(slices.Clone(r.served), func(res kube.Resource) bool {
+		encrypted := false
+		if file != nil {
+			rule := file.RuleFor(res.Name())
+			encrypted = rule != nil && rule.Encrypts() && !rule.WriteKey().Is(r.goal.Target)
+		}
+		return !r.storable(res) || !encrypted && !asked.Covers(res.Name())
+	})
+}
+
 // Result is one sentence on what the run has done.
 func (r *Run) Result() string {
 	k := r.goal.Target
@@ -110,14 +184,28 @@ func (r *Run) Result() string {
 		return fmt.Sprintf("rotation to key %s taken back: the configuration is without it on every node", k)
 	case r.Mode == MigrateOnly:
 		return "migrated: nothing of these resources is stale"
+	case r.Mode == Enable:
+		return fmt.Sprintf("encryption is on: key %s writes %s on every kube-apiserver, and %s", k, strings.Join(r.goalResources(), ", "), r.migrated())
+	case r.Mode == Disable && r.RemoveFlags:
+		return "encryption is off, and no kube-apiserver has its flags any more; the keys stay in each node's history in " + project.NodeHistoryDir
+	case r.Mode == Disable:
+		return fmt.Sprintf("%s stored in plaintext; the keys stay as read keys", areStored(r.goalResources()))
 	}
 	return fmt.Sprintf("rotated to key %s: it writes on every kube-apiserver, and %s", k, r.migrated())
+}
+
+// goalResources are those of the goal, or all that is encrypted.
+func (r *Run) goalResources() []string {
+	if len(r.goal.Resources) > 0 {
+		return r.goal.Resources
+	}
+	return resourceNames(r.covered(r.agreed()))
 }
 
 func (r *Run) migrated() string {
 	var objects int64
 	var names []string
-	for _, res := range r.encrypted(r.agreed()) {
+	for _, res := range r.covered(r.agreed()) {
 		objects += r.record.Migrations[res.Name()].Objects
 		names = append(names, res.Name())
 	}

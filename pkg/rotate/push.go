@@ -8,16 +8,19 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"reflect"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
 // inspect looks at the files of all nodes.
@@ -30,9 +33,10 @@ func (r *Run) inspect(ctx context.Context) error {
 func (r *Run) withAgents(ctx context.Context, do func(*nodejob.Agents) error) (err error) {
 	var specs []nodejob.Spec
 	for _, in := range r.view.ControlPlane.Instances {
+		file := r.fileOn(in)
 		specs = append(specs, nodejob.Spec{
-			Node: in.Node, Run: r.id, Image: r.Image,
-			ConfigDir: in.Manifest.HostDir, ConfigFile: in.Manifest.File, Owner: r.lock.Owner(),
+			Node: in.Node, Run: r.id, Image: r.Image, ConfigDir: path.Dir(file), ConfigFile: path.Base(file),
+			NewDir: r.changesFlags(), Manifests: r.changesFlags(), Owner: r.lock.Owner(),
 		})
 	}
 	agents, err := r.runner.Start(ctx, specs)
@@ -116,9 +120,7 @@ func (r *Run) push(ctx context.Context, step plan.Step) error {
 		err = r.note(ctx, func(rec *ledger.Rotation) {
 			rec.To = newest(rec.To, proposed.Config)
 			rec.Used, rec.Sent = rec.Used || writes, proposed.Config.Digest
-			if step.Change.Kind != encconfig.Remove {
-				rec.Migrations = nil // what was proven of the data was proven under another configuration
-			}
+			rec.Migrations = lasting(rec.Migrations, r.files[step.Source].Config, &proposed.Config)
 		})
 		if err != nil {
 			return err
@@ -126,6 +128,43 @@ func (r *Run) push(ctx context.Context, step plan.Step) error {
 		r.mayWrite = r.mayWrite || writes
 		return r.install(ctx, agents, step, proposed)
 	})
+}
+
+// fileOn is where the configuration is on a node, or will be.
+func (r *Run) fileOn(in controlplane.Instance) string {
+	if in.Manifest.File != "" {
+		return path.Join(in.Manifest.HostDir, in.Manifest.File)
+	}
+	return path.Join(r.configDir(), project.ConfigFile)
+}
+
+// configDir is where the nodes have the configuration that have one, else where it was asked to be.
+func (r *Run) configDir() string {
+	for _, in := range r.view.ControlPlane.Instances {
+		if in.Manifest.File != "" {
+			return in.Manifest.HostDir
+		}
+	}
+	if open := r.view.Ledger.Open(); r.Continue && open != nil && open.ConfigDir != "" {
+		return open.ConfigDir
+	}
+	return r.ConfigDir
+}
+
+// lasting are the migrations that a change of the configuration does not touch: those of resources that are written
+// with the same key before and after.
+func lasting(all map[string]ledger.Migration, before, after *encconfig.Description) map[string]ledger.Migration {
+	kept := map[string]ledger.Migration{}
+	for name, m := range all {
+		if before == nil {
+			continue
+		}
+		was, is := before.RuleFor(name), after.RuleFor(name)
+		if was != nil && is != nil && was.WriteKey().Is(is.WriteKey()) {
+			kept[name] = m
+		}
+	}
+	return kept
 }
 
 // newest is the key with the fingerprint that it has in a configuration.

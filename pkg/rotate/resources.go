@@ -20,13 +20,27 @@ func Encrypted(served []kube.Resource, d encconfig.Description, aggregated map[s
 	return slices.DeleteFunc(slices.Clone(served), func(r kube.Resource) bool {
 		rule := d.RuleFor(r.Name())
 		return !r.Migratable || rule == nil || !rule.Encrypts() || aggregated[r.GVR.Group] ||
-			r.Name() == "events" || r.Name() == "events.events.k8s.io"
+			isEvents(r.Name())
 	})
 }
 
 func (r *Run) encrypted(d encconfig.Description) []kube.Resource {
 	return Encrypted(r.served, d, r.aggregated)
 }
+
+// covered are the served resources that the goal has migrated in the end.
+func (r *Run) covered(d encconfig.Description) []kube.Resource {
+	return slices.DeleteFunc(slices.Clone(r.served), func(res kube.Resource) bool {
+		return !r.storable(res) || !r.goal.Covers(d, res.Name())
+	})
+}
+
+// storable tells whether a resource can be migrated, whatever its keys are.
+func (r *Run) storable(res kube.Resource) bool {
+	return res.Migratable && !r.aggregated[res.GVR.Group] && !isEvents(res.Name())
+}
+
+func isEvents(name string) bool { return name == "events" || name == "events.events.k8s.io" }
 
 func resourceNames(list []kube.Resource) []string {
 	names := make([]string, len(list))
@@ -43,7 +57,21 @@ func (r *Run) checkResources() error {
 		return err
 	}
 	r.served = served
-	_, err = kube.Select(served, r.Resources)
+	if r.Mode == Disable {
+		return r.checkPatterns() // what is not served any more may be in the configuration
+	}
+	var named []string
+	for _, name := range r.Resources {
+		if !r.changesFlags() || !strings.HasPrefix(name, "*") {
+			named = append(named, name)
+		}
+	}
+	if r.changesFlags() {
+		if err := r.checkPatterns(); err != nil {
+			return err
+		}
+	}
+	_, err = kube.Select(served, named)
 	return err
 }
 
@@ -51,6 +79,9 @@ func (r *Run) checkResources() error {
 func (r *Run) permissions() []kube.Permission {
 	list := Permissions()
 	for _, name := range r.Resources {
+		if strings.HasPrefix(name, "*") {
+			continue // asked when it is known what it stands for
+		}
 		resource, group, _ := strings.Cut(name, ".")
 		list = append(list, migration(group, resource)...)
 	}
@@ -99,7 +130,7 @@ func migration(group, resource string) []kube.Permission {
 
 // checkMigration is asked once the configuration is known: may every encrypted resource be migrated?
 func (r *Run) checkMigration(ctx context.Context, d encconfig.Description) error {
-	if UsesWildcard(d) {
+	if UsesWildcard(d) || UsesWildcard(encconfig.Description{Rules: []encconfig.Rule{{Resources: r.Resources}}}) {
 		groups, err := r.cluster.AggregatedGroups(ctx)
 		if err != nil {
 			return fmt.Errorf("the configuration uses wildcards: %w", err)
@@ -107,8 +138,11 @@ func (r *Run) checkMigration(ctx context.Context, d encconfig.Description) error
 		r.aggregated = groups
 	}
 	var list []kube.Permission
-	for _, res := range r.encrypted(d) {
-		list = append(list, migration(res.GVR.Group, res.GVR.Resource)...)
+	asked := encconfig.Rule{Resources: r.Resources}
+	for _, res := range r.served {
+		if rule := d.RuleFor(res.Name()); r.storable(res) && (rule != nil && rule.Encrypts() || r.changesFlags() && asked.Covers(res.Name())) {
+			list = append(list, migration(res.GVR.Group, res.GVR.Resource)...)
+		}
 	}
 	return r.cluster.CheckAccess(ctx, list)
 }

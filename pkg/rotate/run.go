@@ -4,6 +4,7 @@
 package rotate
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -25,6 +26,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/reload"
 )
 
@@ -50,6 +52,8 @@ type state struct {
 	unproven bool
 	// last is the last step that was done.
 	last plan.Step
+	// ahead is what is to be observed if the last step has had its full effect.
+	ahead plan.Observed
 	// replans counts how often a step was given up because the nodes had changed.
 	replans int
 	// mayWrite: a configuration that writes with the goal's key was sent to a node.
@@ -58,6 +62,7 @@ type state struct {
 
 // New prepares a run. It sends no request.
 func New(c *kube.Cluster, o Options) (*Run, error) {
+	o.ConfigDir = cmp.Or(o.ConfigDir, project.DefaultConfigDir)
 	id := make([]byte, 4)
 	if _, err := rand.Read(id); err != nil {
 		return nil, fmt.Errorf("draw the run's name: %w", err)
@@ -94,7 +99,7 @@ func (r *Run) Preflight(ctx context.Context) error {
 		return err
 	}
 	r.view = view
-	if err := view.Usable(); err != nil {
+	if err := r.usable(view); err != nil {
 		return err
 	}
 	if err := r.checkResources(); err != nil {
@@ -153,11 +158,19 @@ func (r *Run) recheck(ctx context.Context) error {
 	if before, now := r.view.ControlPlane.Names(), view.ControlPlane.Names(); !slices.Equal(before, now) {
 		return fmt.Errorf("the control plane has changed: its nodes were %s and are %s", strings.Join(before, ", "), strings.Join(now, ", "))
 	}
-	if err := view.Usable(); err != nil {
+	if err := r.usable(view); err != nil {
 		return err
 	}
 	r.view = view
 	return nil
+}
+
+// usable refuses control planes on which the run can't do its work.
+func (r *Run) usable(view *observe.View) error {
+	if r.changesFlags() {
+		return view.Known()
+	}
+	return view.Usable()
 }
 
 // checkConfigs asks, for each configuration that the nodes have, whether what it encrypts may be migrated.
@@ -178,6 +191,13 @@ func (r *Run) checkConfigs(ctx context.Context) error {
 // follow asks for the next step and does it, until there is none.
 func (r *Run) follow(ctx context.Context) error {
 	for {
+		if edit := r.last; edit.Kind == plan.EditManifest {
+			// What can be observed is on its way out: the API server may be about to restart.
+			r.last = plan.Step{Kind: plan.AwaitEdit, Targets: edit.Targets}
+			if err := r.do(ctx, r.ahead, r.last); err != nil {
+				return r.explain(ctx, r.stage(r.last), err)
+			}
+		}
 		o, err := r.observed(ctx)
 		if err != nil {
 			return r.explain(ctx, r.record.Stage, err)
@@ -192,10 +212,17 @@ func (r *Run) follow(ctx context.Context) error {
 		if step.Kind != plan.Push && step.Kind != plan.Await && reflect.DeepEqual(step, r.last) {
 			return r.explain(ctx, r.stage(step), fmt.Errorf("the step %q was done and is still to be done: it has no effect", r.stage(step)))
 		}
-		if err := r.do(ctx, o, step); err != nil {
+		err = r.do(ctx, o, step)
+		if errors.Is(err, errReplan) && r.replans < maxReplans {
+			r.replans++
+			r.number--
+			r.Emit(event.Notice{Text: err.Error() + ": planning again"})
+			continue
+		}
+		if err != nil {
 			return r.explain(ctx, r.stage(step), err)
 		}
-		r.last = step
+		r.last, r.ahead = step, o.After(step)
 	}
 }
 
@@ -206,16 +233,12 @@ func (r *Run) do(ctx context.Context, o plan.Observed, step plan.Step) error {
 	number, total, stage := r.number, r.total(o), r.stage(step)
 	text := r.text(step)
 	r.Emit(event.StepStarted{Number: number, Total: total, Stage: stage, Text: text})
-	if err := r.note(ctx, func(rec *ledger.Rotation) { rec.Stage = stage }); err != nil {
-		return err
+	if step.Kind != plan.AwaitEdit { // there may be nobody to write it
+		if err := r.note(ctx, func(rec *ledger.Rotation) { rec.Stage = stage }); err != nil {
+			return err
+		}
 	}
 	result, err := r.carryOut(ctx, step)
-	if errors.Is(err, errReplan) && r.replans < maxReplans {
-		r.replans++
-		r.number--
-		r.Emit(event.Notice{Text: err.Error() + ": planning again"})
-		return nil
-	}
 	if err != nil {
 		return err
 	}
@@ -225,6 +248,14 @@ func (r *Run) do(ctx context.Context, o plan.Observed, step plan.Step) error {
 
 func (r *Run) carryOut(ctx context.Context, step plan.Step) (result string, err error) {
 	switch step.Kind {
+	case plan.AwaitEdit:
+		return "", r.awaitEdit(ctx, step.Targets[0])
+	case plan.EditManifest:
+		return "", r.editManifest(ctx, step)
+	case plan.KubeadmConfig:
+		return "", r.editKubeadm(ctx)
+	case plan.Age:
+		return "", r.age(ctx)
 	case plan.Await:
 		return r.await(ctx)
 	case plan.Push:
@@ -257,20 +288,30 @@ func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
 	o := plan.Observed{}
 	for _, in := range r.view.ControlPlane.Instances {
 		file := r.files[in.Node]
-		n := plan.Node{Name: in.Node, Config: file.Config, History: configs(file.History)}
+		n := plan.Node{
+			Name: in.Node, Config: file.Config, History: configs(file.History), Flags: flagsOf(in.Manifest), Edited: edited(in, file),
+		}
 		if file.Problem != nil {
-			n.Problem = file.Problem.Message
+			n.Problem, n.Missing = file.Problem.Message, file.Problem.Code == agentapi.Missing
 		}
 		if e, ok := evidence[in.Node]; ok && !r.unproven && e.Proves(file.Digest, file.ModTime).Loaded {
 			n.Loaded = file.Digest
 		}
 		o.Nodes = append(o.Nodes, n)
 	}
+	stale, err := r.kubeadmStale(ctx)
+	if err != nil {
+		return o, err
+	}
+	o.KubeadmStale = stale
 	book, _, err := r.ledger().Load(ctx)
 	if err != nil {
 		return o, err
 	}
-	agreed := o.Agreed()
+	agreed := o.Readers().Agreed()
+	if agreed == nil {
+		agreed = o.Agreed()
+	}
 	if agreed == nil {
 		o.Progress.Used = r.used(book)
 		return o, nil
@@ -293,9 +334,13 @@ func (r *Run) progress(o *plan.Observed, book *ledger.Ledger, agreed encconfig.D
 		o.Progress.Closed = rec.CompletionTime != nil
 	}
 	o.Progress.Used = r.used(book)
-	if rec := book.Trusted(r.goal.Target, agreed.Digest); rec != nil && rec.ID == r.record.ID {
-		o.Progress.Settled, o.Progress.Migrated = rec.Settled(names), rec.Migrated(names)
+	rec := book.Trusted(r.goal.Target, agreed.Digest)
+	if rec == nil || rec.ID != r.record.ID {
+		rec = nil
 	}
+	p := r.followed(rec, agreed)
+	o.Progress.Settled, o.Progress.Migrated = p.Settled, p.Migrated
+	o.Aged = rec != nil && p.Migrated && r.aged(rec, agreed, now)
 }
 
 // compactions is how many intervals of compaction a superseded revision is waited for.
@@ -323,7 +368,7 @@ func (r *Run) used(book *ledger.Ledger) bool {
 	}
 	for _, e := range r.view.Evidence {
 		for _, writes := range e.Writes {
-			if writes[reload.KeyPrefix(r.goal.Target.Name+":")] > 0 {
+			if r.goal.Target.Provider.Local() && writes[reload.KeyPrefix(r.goal.Target.Name+":")] > 0 {
 				return true
 			}
 		}
@@ -351,7 +396,7 @@ func (r *Run) explain(ctx context.Context, stage string, err error) error {
 		err = hint.New(err, refusal.Hint)
 	}
 	safe, hints := r.standing()
-	if r.Mode == MigrateOnly {
+	if r.Mode == MigrateOnly || errors.Is(err, errEdit) {
 		hints = nil
 	}
 	wrapped := hint.AtStage(err, stage, safe, hints...)

@@ -38,35 +38,79 @@ func (r *Run) stage(s plan.Step) string {
 
 // text says for people what a step does.
 func (r *Run) text(s plan.Step) string {
-	nodes := strings.Join(s.Targets, ", ")
-	k := r.goal.Target
 	switch s.Kind {
+	case plan.AwaitEdit:
+		return "wait until the kube-apiserver on " + s.Targets[0] + " is ready again, watched by a guard on the node"
 	case plan.Await:
 		return fmt.Sprintf("wait until %s loaded the file of its node (it looks once a minute)", r.everyInstance())
+	case plan.EditManifest:
+		return r.editText(s)
+	case plan.KubeadmConfig:
+		if s.Flags == plan.FlagsUnset {
+			return "take the flags out of ConfigMap kube-system/kubeadm-config, so that upgrades and joins do without them too"
+		}
+		return "set the flags in ConfigMap kube-system/kubeadm-config, so that upgrades and joins keep them"
 	case plan.Settle:
 		return "let writes in flight end and record baselines"
 	case plan.Migrate:
-		return "migrate every encrypted resource to key " + k.String()
+		return r.migrateText()
+	case plan.Age:
+		return "wait until encrypted revisions that were superseded are compacted"
 	case plan.Close:
 		return "finish the record"
 	case plan.Done:
 		return "done"
 	case plan.Push:
 	}
+	return r.pushText(s)
+}
+
+func (r *Run) editText(s plan.Step) string {
+	node := s.Targets[0]
+	if s.Flags == plan.FlagsUnset {
+		return fmt.Sprintf("take flags and mount out of the manifest of the kube-apiserver on %s, which restarts; it comes back as it was unless ready within %s", node, r.RollbackAfter)
+	}
+	return fmt.Sprintf("set flags and mount in the manifest of the kube-apiserver on %s, which restarts; it comes back as it was unless ready within %s", node, r.RollbackAfter)
+}
+
+func (r *Run) migrateText() string {
+	switch {
+	case r.goal.Target == identity():
+		return "migrate " + strings.Join(r.goal.Resources, ", ") + " to plaintext"
+	case len(r.goal.Resources) > 0:
+		return fmt.Sprintf("migrate %s to key %s", strings.Join(r.goal.Resources, ", "), r.goal.Target)
+	}
+	return "migrate every encrypted resource to key " + r.goal.Target.String()
+}
+
+func (r *Run) pushText(s plan.Step) string {
+	nodes, k := strings.Join(s.Targets, ", "), r.goal.Target.String()
 	switch {
 	case r.goal.Abort:
 		return fmt.Sprintf("take key %s out again on %s", k, nodes)
+	case s.Change.Kind == encconfig.AddReadKey && r.goal.Target == identity():
+		return fmt.Sprintf("let plaintext be read%s on %s", r.scopeText(), nodes)
 	case s.Change.Kind == encconfig.AddReadKey:
-		return fmt.Sprintf("add key %s as read key on %s", k, nodes)
+		return fmt.Sprintf("add key %s as read key%s on %s", k, r.scopeText(), nodes)
 	case s.Change.Kind == encconfig.AddWriteKey:
 		return fmt.Sprintf("add key %s as write key on %s (one kube-apiserver: no other has to read it first)", k, nodes)
+	case s.Change.Kind == encconfig.Promote && r.goal.Target == identity():
+		return fmt.Sprintf("write plaintext%s on %s; the keys stay, to read what is encrypted", r.scopeText(), nodes)
 	case s.Change.Kind == encconfig.Promote:
-		return fmt.Sprintf("promote key %s to write key on %s", k, nodes)
+		return fmt.Sprintf("promote key %s to write key%s on %s", k, r.scopeText(), nodes)
 	case s.Change.Kind == encconfig.Remove:
 		return fmt.Sprintf("take keys out that nothing needs any more (%s) on %s", keyNames(s.Change.Keys), nodes)
 	default:
 		return fmt.Sprintf("give %s the file of %s", nodes, s.Source)
 	}
+}
+
+// scopeText names the resources that the run is about, where it is not about all that is encrypted.
+func (r *Run) scopeText() string {
+	if len(r.goal.Resources) == 0 {
+		return ""
+	}
+	return " for " + strings.Join(r.goal.Resources, ", ")
 }
 
 func (r *Run) everyInstance() string {
@@ -87,17 +131,16 @@ func keyNames(list []encconfig.Key) string {
 // standing says whether it is safe to stop where the run is, and how to go on or back. It is judged by what the
 // files say, not by the stage.
 func (r *Run) standing() (safe string, hints []string) {
-	resume := "go on with: " + project.Command + " rotate --resume"
-	abort := "take back with: " + project.Command + " rotate --abort"
-	var has, writes bool
-	for _, f := range r.files {
-		has = has || f.Config != nil && f.Config.Has(r.goal.Target)
-		writes = writes || f.Config != nil && f.Config.Writes(r.goal.Target)
-	}
-	writes = writes || r.mayWrite
+	resume := "go on with: " + r.resumeCommand()
 	switch {
 	case r.Mode == MigrateOnly:
 		return "safe to stop here: every object is stored whole, under a key that every kube-apiserver can read", nil
+	case r.changesFlags():
+		return r.standingOnOff(resume)
+	}
+	abort := "take back with: " + project.Command + " rotate --abort"
+	has, writes := r.reached()
+	switch {
 	case r.goal.Target == (encconfig.Key{}) || !has && !r.pushed:
 		if r.record.ID != "" {
 			return "nothing was changed on any node", []string{resume, abort}
@@ -110,4 +153,27 @@ func (r *Run) standing() (safe string, hints []string) {
 	default:
 		return "safe to stop here: every kube-apiserver can read the old key and the new one", []string{resume}
 	}
+}
+
+// reached tells how far the goal's key has come: into a file, and to the front of one.
+func (r *Run) reached() (has, writes bool) {
+	for _, f := range r.files {
+		has = has || f.Config != nil && f.Config.Has(r.goal.Target)
+		writes = writes || f.Config != nil && f.Config.Writes(r.goal.Target)
+	}
+	return has, writes || r.mayWrite
+}
+
+// standingOnOff is standing for a run that turns encryption on or off.
+func (r *Run) standingOnOff(resume string) (safe string, hints []string) {
+	_, writes := r.reached()
+	switch {
+	case r.record.ID == "":
+		return "nothing was changed", nil
+	case r.Mode == Disable:
+		return "safe to stop here: every kube-apiserver reads what is encrypted as well as plaintext", []string{resume}
+	case writes:
+		return "safe to stop here: every kube-apiserver can read the key and what is stored in plaintext", []string{resume}
+	}
+	return "safe to stop here: nothing is encrypted with the new key yet", []string{resume, "or take it back with: " + project.Command + " disable"}
 }

@@ -4,6 +4,8 @@
 package rotate
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -29,8 +31,11 @@ func at(mode Mode, configs map[string]*encconfig.Description) *Run {
 	r.goal = plan.Goal{Target: key("2"), Abort: mode == Abort}
 	r.view = &observe.View{ControlPlane: &controlplane.ControlPlane{}}
 	r.files = map[string]agentapi.State{}
-	for node, c := range configs {
-		r.view.ControlPlane.Instances = append(r.view.ControlPlane.Instances, controlplane.Instance{Node: node})
+	for _, node := range slices.Sorted(maps.Keys(configs)) {
+		c := configs[node]
+		r.view.ControlPlane.Instances = append(r.view.ControlPlane.Instances, controlplane.Instance{
+			Node: node, Manifest: controlplane.Manifest{ConfigPath: "/enc/config.yaml", HostDir: "/enc", File: "config.yaml", AutomaticReload: true},
+		})
 		r.files[node] = agentapi.State{Config: c}
 	}
 	return r

@@ -58,6 +58,7 @@ func TestAssess(t *testing.T) {
 func healthy() []string {
 	return []string{
 		"all is well", "one node, all is well", "a rotation was taken back", "objects that are not newer were found current",
+		"one resource is decrypted", "kubeadm keeps the flags",
 	}
 }
 
@@ -93,7 +94,8 @@ func TestAssessIsNotHealthyWithAnythingWrong(t *testing.T) {
 		"old version": func(s *status.Seen, _ string) {
 			each(s, func(e *reload.Evidence) { e.TellsHash, e.Hash = false, "" })
 		},
-		"no baseline": func(s *status.Seen, _ string) { delete(s.View.Ledger.Last().Migrations, "configmaps") },
+		"kubeadm would undo it": func(s *status.Seen, _ string) { s.Kubeadm.Found = true },
+		"no baseline":           func(s *status.Seen, _ string) { delete(s.View.Ledger.Last().Migrations, "configmaps") },
 	}
 	names := make([]string, 0, len(wrongs))
 	for name := range wrongs {
@@ -149,6 +151,34 @@ func TestAssessNamesAWriteKeyOnlyWhereItIsCertain(t *testing.T) {
 			at := slices.IndexFunc(st.Resources, func(r v1alpha1.ResourceStatus) bool { return r.Name == "secrets" })
 			assert.Equal(t, tt.provider, st.Resources[at].Provider)
 			assert.Equal(t, tt.writeKey, st.Resources[at].WriteKey)
+		})
+	}
+}
+
+// A baseline outlasts commands that were about other resources alone, and nothing else.
+func TestAssessTrustsABaselineFromBeforeCommandsAboutOthers(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		change func(*ledger.Rotation)
+		proven bool
+	}{
+		"a disable of another resource":             {func(*ledger.Rotation) {}, true},
+		"one that began with another configuration": {func(r *ledger.Rotation) { r.StartDigest = digest("c") }, false},
+		"one that was about the resource as well":   {func(r *ledger.Rotation) { r.Resources = []string{"configmaps", "secrets"} }, false},
+		"one by a wildcard":                         {func(r *ledger.Rotation) { r.Resources = []string{"*.*"} }, false},
+		"a rotation of everything":                  {func(r *ledger.Rotation) { r.Command, r.Resources, r.To = "", nil, key("3") }, false},
+		"one whose end is not on record":            {func(r *ledger.Rotation) { r.Config.Digest = digest("c") }, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := assess(func(s *status.Seen) {
+				disabled(s, nil, "configmaps")
+				s.Config = decrypting("b", "configmaps")
+				tt.change(s.View.Ledger.Last())
+			})
+			at := slices.IndexFunc(st.Resources, func(r v1alpha1.ResourceStatus) bool { return r.Name == "secrets" })
+			assert.Equal(t, tt.proven, st.Resources[at].Stale != nil)
 		})
 	}
 }

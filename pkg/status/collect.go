@@ -9,13 +9,14 @@ package status
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
@@ -31,6 +32,8 @@ type Seen struct {
 	Resources []string
 	// Counts by resource.
 	Counts map[string]Count
+	// Kubeadm is what kubeadm keeps in the cluster.
+	Kubeadm Kubeadm
 }
 
 // Count is what a metadata list told of one resource.
@@ -54,7 +57,10 @@ func (c Collector) Collect(ctx context.Context) (*Seen, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Seen{View: view, Config: config(view), Counts: map[string]Count{}}
+	if view.ControlPlane.Foreign.Name != "" {
+		return &Seen{View: view}, nil
+	}
+	s := &Seen{View: view, Config: config(view), Counts: map[string]Count{}, Kubeadm: c.kubeadm(ctx)}
 	served, err := c.Cluster.Resources()
 	if err != nil {
 		return nil, err
@@ -84,7 +90,7 @@ func config(v *observe.View) *encconfig.Description {
 	if last == nil || last.Config == nil {
 		return nil
 	}
-	for _, in := range v.ControlPlane.Instances {
+	for _, in := range readers(v) {
 		// Before 1.34 no kube-apiserver says what it has loaded; the record is then the best there is.
 		if e, ok := v.Evidence[in.Node]; ok && e.TellsHash && e.Hash != last.Config.Digest {
 			return nil
@@ -93,21 +99,16 @@ func config(v *observe.View) *encconfig.Description {
 	return last.Config
 }
 
-// migration is what is on record of a resource under the key that writes it now.
-func (s *Seen) migration(resource string) (m ledger.Migration, ok bool) {
-	if s.Config == nil {
-		return m, false
+// readers are the instances that read a configuration; all, if none of them does.
+func readers(v *observe.View) []controlplane.Instance {
+	all := v.ControlPlane.Instances
+	some := slices.DeleteFunc(slices.Clone(all), func(in controlplane.Instance) bool {
+		return in.Manifest.ConfigPath == "" && in.ManifestError == nil && in.Pod != ""
+	})
+	if len(some) == 0 {
+		return all
 	}
-	rule := s.Config.RuleFor(resource)
-	if rule == nil {
-		return m, false
-	}
-	rotation := s.View.Ledger.Trusted(rule.WriteKey(), s.Config.Digest)
-	if rotation == nil {
-		return m, false
-	}
-	m, ok = rotation.Migrations[resource]
-	return m, ok
+	return some
 }
 
 // selectResources are those of the configuration, as far as it is known; else those that a kube-apiserver has
@@ -123,7 +124,7 @@ func (c Collector) selectResources(ctx context.Context, served []kube.Resource, 
 		}
 	}
 	if s.Config != nil {
-		for _, res := range rotate.Encrypted(served, *s.Config, c.aggregated(ctx, *s.Config)) {
+		for _, res := range rotate.Encrypted(served, keysFirst(*s.Config), c.aggregated(ctx, *s.Config)) {
 			names[res.Name()] = true
 		}
 	}
@@ -134,6 +135,18 @@ func (c Collector) selectResources(ctx context.Context, served []kube.Resource, 
 		}
 	}
 	return selected
+}
+
+// keysFirst makes rules of keys of those that write plaintext and have keys to read: what they are about is of
+// interest as well.
+func keysFirst(d encconfig.Description) encconfig.Description {
+	d.Rules = slices.Clone(d.Rules)
+	for i, r := range d.Rules {
+		if named := slices.IndexFunc(r.Keys, func(k encconfig.Key) bool { return k.Name != "" }); named > 0 {
+			d.Rules[i].Keys = r.Keys[named:]
+		}
+	}
+	return d
 }
 
 func (c Collector) aggregated(ctx context.Context, d encconfig.Description) map[string]bool {

@@ -5,6 +5,7 @@ package status_test
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"time"
 
@@ -99,6 +100,14 @@ func each(s *status.Seen, change func(*reload.Evidence)) {
 
 // scenarios by the sentence that describes them.
 func scenarios() map[string]func(*status.Seen) {
+	list := rotating()
+	maps.Copy(list, onOff())
+	maps.Copy(list, drifts())
+	return list
+}
+
+// rotating are scenarios of clusters that are on, or were never touched.
+func rotating() map[string]func(*status.Seen) {
 	return map[string]func(*status.Seen){
 		"a cluster that nobody has touched": func(*status.Seen) {},
 		"a cluster that has not reloaded since its start": func(s *status.Seen) {

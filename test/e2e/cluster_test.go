@@ -29,6 +29,8 @@ type shape struct {
 	nodes      int
 	encryption string
 	reloadPoll string
+	// compaction is how often etcd is compacted, Kubernetes' own five minutes if it is empty.
+	compaction string
 	audit      bool
 }
 
@@ -49,8 +51,11 @@ type node struct {
 	name string
 	// root is the folder that is the node's root directory.
 	root string
-	// client asks the node's own kube-apiserver.
+	// pid is the node's process 1.
+	pid int
+	// client asks the node's own kube-apiserver, config says how.
 	client kubernetes.Interface
+	config *rest.Config
 }
 
 // start brings a cluster up and takes it down when the test is over, however it ends.
@@ -61,8 +66,14 @@ func (e environment) start(t *testing.T, s shape) *cluster {
 	c := &cluster{env: e, dir: filepath.Join(e.dir, s.name)}
 	t.Cleanup(func() { c.end(t) })
 	t.Logf("starting %d node(s) in %s", s.nodes, c.dir)
-	_, err := e.cluster(t.Context(), 8*time.Minute, "up", "--dir", c.dir, "--nodes", strconv.Itoa(s.nodes),
-		"--encryption", s.encryption, "--reload-poll", s.reloadPoll, "--audit="+strconv.FormatBool(s.audit), "--load-image", e.agentImage)
+	args := []string{
+		"up", "--dir", c.dir, "--nodes", strconv.Itoa(s.nodes), "--encryption", s.encryption,
+		"--reload-poll", s.reloadPoll, "--audit=" + strconv.FormatBool(s.audit), "--load-image", e.agentImage,
+	}
+	if s.compaction != "" {
+		args = append(args, "--compaction", s.compaction)
+	}
+	_, err := e.cluster(t.Context(), 8*time.Minute, args...)
 	require.NoError(t, err)
 	if e.keep { // it may have been started with another image
 		_, err := e.cluster(t.Context(), time.Minute, "load", "--dir", c.dir, e.agentImage)
@@ -81,14 +92,18 @@ func (c *cluster) read(t *testing.T) {
 	require.NoError(t, err)
 	var state struct {
 		Kubeconfig string
-		Nodes      []struct{ Name, Root, Kubeconfig string }
+		Nodes      []struct {
+			Name, Root, Kubeconfig string
+			Process                struct{ PID int }
+		}
 	}
 	require.NoError(t, json.Unmarshal(data, &state))
 	c.kubeconfig = state.Kubeconfig
 	c.config, c.client = connect(t, state.Kubeconfig)
+	c.nodes = nil
 	for _, n := range state.Nodes {
-		_, client := connect(t, n.Kubeconfig)
-		c.nodes = append(c.nodes, &node{name: n.Name, root: n.Root, client: client})
+		config, client := connect(t, n.Kubeconfig)
+		c.nodes = append(c.nodes, &node{name: n.Name, root: n.Root, pid: n.Process.PID, client: client, config: config})
 	}
 }
 

@@ -10,6 +10,6 @@
 // has a part in that.
 //
 // In the environment: E2E_DIR is the folder of the clusters (default _output/e2e), E2E_PLUGIN the program under test
-// (default bin/kubectl-encryption), E2E_AGENT_IMAGE the archive of its agent's image (default
-// _output/encryption-agent.tar), and E2E_KEEP=1 leaves the clusters running, and takes them up again next time.
+// (default bin/kubectl-encryption), E2E_AGENT its agent (default bin/encryption-agent), E2E_AGENT_IMAGE the archive of
+// the agent's image (default _output/encryption-agent.tar), and E2E_KEEP=1 leaves the clusters running, and takes them up again next time.
 package e2e

@@ -19,6 +19,9 @@ import (
 // fast is how often kube-apiservers look at their files in most tests. Kubernetes' own minute is tried once.
 const fast = "2s"
 
+// soon is how often etcd is compacted where a test waits for what older revisions need.
+const soon = "3s"
+
 // TestMain lets the tests of all clusters run at the same time, however few processors there are: most of their time
 // goes by in waiting.
 func TestMain(m *testing.M) {
@@ -46,6 +49,18 @@ func TestEndToEnd(t *testing.T) {
 		t.Parallel()
 		killed(t, env.start(t, shape{name: "killed", nodes: 1, encryption: "aesgcm", reloadPoll: fast}))
 	})
+	t.Run("one node that is plaintext", func(t *testing.T) {
+		t.Parallel()
+		enableOneNode(t, env.start(t, shape{name: "enable", nodes: 1, encryption: "none", reloadPoll: fast, compaction: soon}))
+	})
+	t.Run("three nodes that are plaintext", func(t *testing.T) {
+		t.Parallel()
+		enableThreeNodes(t, env.start(t, shape{name: "enable-3", nodes: 3, encryption: "none", reloadPoll: fast, compaction: soon}))
+	})
+	t.Run("one node on which something goes wrong", func(t *testing.T) {
+		t.Parallel()
+		wayBack(t, env.start(t, shape{name: "wayback", nodes: 1, encryption: "none", reloadPoll: fast, compaction: soon}))
+	})
 	t.Run("small clusters", func(t *testing.T) {
 		t.Parallel()
 		t.Run("without encryption", func(t *testing.T) {
@@ -71,7 +86,8 @@ func threeNodes(t *testing.T, c *cluster) {
 	})
 	t.Run("a rotation that is killed at every stage goes on each time", func(t *testing.T) {
 		end := c.readAlways(t)
-		c.killEveryStage(t, func(t *testing.T, stage string) {
+		stages := []string{"add-read-key", "await", "promote", "settle", "migrate", "close"}
+		c.killEveryStep(t, []string{"rotate"}, stages, func(t *testing.T, stage string) {
 			if stage == "settle" {
 				c.refuse(t, []string{"has been the write key", "--resume"}, "rotate", "--abort", "--yes")
 			}

@@ -20,8 +20,8 @@ import (
 
 // environment is where the tests find what they need.
 type environment struct {
-	// plugin and harness are programs, agentImage is the archive that is loaded on the nodes.
-	plugin, harness, agentImage string
+	// plugin, agent and harness are programs, agentImage is the archive that is loaded on the nodes.
+	plugin, agent, harness, agentImage string
 	// dir holds the folders of the clusters.
 	dir string
 	// keep leaves clusters running.
@@ -36,13 +36,14 @@ func newEnvironment(t *testing.T) environment {
 	require.NoError(t, err)
 	env := environment{
 		plugin:     lookup("E2E_PLUGIN", filepath.Join(root, "bin", "kubectl-encryption")),
+		agent:      lookup("E2E_AGENT", filepath.Join(root, "bin", "encryption-agent")),
 		harness:    filepath.Join(root, "_output", "bin", "cluster"),
 		agentImage: lookup("E2E_AGENT_IMAGE", filepath.Join(root, "_output", "encryption-agent.tar")),
 		dir:        lookup("E2E_DIR", filepath.Join(root, "_output", "e2e")),
 		keep:       os.Getenv("E2E_KEEP") != "",
 		starting:   &sync.Mutex{},
 	}
-	for _, file := range []string{env.plugin, env.harness, env.agentImage} {
+	for _, file := range []string{env.plugin, env.agent, env.harness, env.agentImage} {
 		require.FileExists(t, file, "make build makes it")
 	}
 	require.NoError(t, os.MkdirAll(env.dir, 0o755))

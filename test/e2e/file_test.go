@@ -25,7 +25,10 @@ type key struct{ provider, name, secret string }
 // prefix is what every value starts with that is stored with the key.
 func (k key) prefix() string { return "k8s:enc:" + k.provider + ":v1:" + k.name + ":" }
 
-func (n *node) configFolder() string { return filepath.Join(n.root, "etc", "kubernetes", "encryption") }
+// configFolder is where the file is, on a node and in its kube-apiserver.
+const configFolder = "/etc/kubernetes/encryption"
+
+func (n *node) configFolder() string { return filepath.Join(n.root, configFolder) }
 
 func (n *node) configFile() string { return filepath.Join(n.configFolder(), "config.yaml") }
 
@@ -53,12 +56,21 @@ func digest(data []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// digests are those of all nodes' files.
+// digests are those of all nodes' files: the configuration, where there is one, and the manifests.
 func (c *cluster) digests(t *testing.T) map[string]string {
 	t.Helper()
 	list := map[string]string{}
 	for _, n := range c.nodes {
-		list[n.name] = digest(n.read(t))
+		files, err := filepath.Glob(filepath.Join(n.manifestFolder(), "*"))
+		require.NoError(t, err)
+		for _, file := range append(files, n.configFile()) {
+			data, err := os.ReadFile(file)
+			if os.IsNotExist(err) {
+				continue
+			}
+			require.NoError(t, err)
+			list[n.name+" "+filepath.Base(file)] = digest(data)
+		}
 	}
 	return list
 }

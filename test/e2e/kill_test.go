@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -81,26 +83,47 @@ func (c *cluster) killInPush(t *testing.T, stage string) {
 	t.Logf("killed in the push of %s: files %v", stage, c.digests(t))
 }
 
-// killEveryStage kills a rotation, and each run that resumes it, at the first stage at which none was killed yet,
-// until one comes to the end. between is called after each kill.
-func (c *cluster) killEveryStage(t *testing.T, between func(t *testing.T, stage string)) {
+// numberPattern finds the numbers of keys, and how many of something there are, in the text of a step.
+var numberPattern = regexp.MustCompile(`\b[0-9]+\b`)
+
+// disturbEveryStep runs a command, and resumes it, and each time disturbs it at the beginning of the first step that no
+// run before has begun, until one comes to the end. disturb sees to the end of the run and gives its exit code.
+func (c *cluster) disturbEveryStep(t *testing.T, command []string, disturb func(t *testing.T, p *process, e event) int) (stages []string) {
 	t.Helper()
-	killed := map[string]bool{}
-	args := []string{"rotate", "--yes"}
+	const most = 60
+	args, done, begun := slices.Concat(command, []string{"--yes"}), "", map[string]bool{}
 	for {
 		p := c.begin(t, args...)
-		e, ok := p.until(func(e event) bool { return e.Event == "step-started" && !killed[e.Stage] })
+		var step string
+		e, ok := p.until(func(e event) bool {
+			if e.Event == "step-done" {
+				done = e.Stage
+			}
+			step = done + ", then " + e.Stage + ": " + numberPattern.ReplaceAllString(e.Text, "#")
+			return e.Event == "step-started" && !begun[step]
+		})
 		if !ok {
 			require.Zero(t, p.wait(t), "%s", &p.stderr)
-			break
+			return stages
 		}
+		begun[step] = true
+		stages = append(stages, e.Stage)
+		if disturb(t, p, e) == 0 {
+			return stages
+		}
+		require.Less(t, len(stages), most, "the steps come to an end: %v", stages)
+		args = []string{command[0], "--resume", "--yes"}
+	}
+}
+
+// killEveryStep kills a command, and each run that resumes it, at every step. between is called after each kill.
+func (c *cluster) killEveryStep(t *testing.T, command, stages []string, between func(t *testing.T, stage string)) {
+	t.Helper()
+	killed := c.disturbEveryStep(t, command, func(t *testing.T, p *process, e event) int {
 		p.kill(t)
-		t.Logf("killed at %s", e.Stage)
-		killed[e.Stage] = true
+		t.Logf("killed at %s: %s", e.Stage, e.Text)
 		between(t, e.Stage)
-		args = []string{"rotate", "--resume", "--yes"}
-	}
-	for _, stage := range []string{"add-read-key", "await", "promote", "settle", "migrate", "close"} {
-		assert.True(t, killed[stage], "a run was killed at %s", stage)
-	}
+		return -1
+	})
+	assert.Subset(t, killed, stages, "stages at which a run was killed")
 }

@@ -40,8 +40,9 @@ type process struct {
 	events chan event
 	ended  chan struct{}
 	err    error
-	stderr bytes.Buffer
-	seen   []event
+	// stdout is to be read when the plugin has ended.
+	stdout, stderr bytes.Buffer
+	seen           []event
 }
 
 // begin starts the plugin with -o json. The test has to see to its end, by wait or by kill.
@@ -63,7 +64,7 @@ func (c *cluster) begin(t *testing.T, args ...string) *process {
 
 func (p *process) follow(out io.Reader) {
 	defer close(p.ended)
-	lines := bufio.NewScanner(out)
+	lines := bufio.NewScanner(io.TeeReader(out, &p.stdout))
 	for lines.Scan() {
 		var e event
 		if json.Unmarshal(lines.Bytes(), &e) == nil {

@@ -8,6 +8,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -37,6 +38,25 @@ func (c *cluster) keepTwo(t *testing.T) {
 	c.checkHistory(t, n, before)
 	c.checkHealthyStatus(t)
 }
+
+// history are the secrets of all keys in the node's history.
+func (n *node) history(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(n.historyFolder(), "*.yaml"))
+	require.NoError(t, err)
+	var secrets []string
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, found := range secretPattern.FindAllStringSubmatch(string(data), -1) {
+			secrets = append(secrets, found[1])
+		}
+	}
+	require.NotEmpty(t, secrets)
+	return secrets
+}
+
+var secretPattern = regexp.MustCompile(`(?m)^ *secret: (.*)$`)
 
 // checkHistory requires that keys that left the configuration are still in the node's history.
 func (c *cluster) checkHistory(t *testing.T, n *node, gone []key) {

@@ -26,9 +26,11 @@ type EncryptionStatus struct {
 	Summary string `json:"summary"`
 	// Healthy is true if what can be proven has been proven and nothing is left to do.
 	Healthy bool `json:"healthy"`
-	// Encryption is Enabled, Disabled or Unknown.
+	// Encryption is Enabled or Disabled, Mixed if kube-apiservers differ in that, or Unknown. Enabled: each of them reads
+	// a configuration, which may still leave resources in plaintext.
 	Encryption string `json:"encryption"`
-	// Digest is the configuration that all kube-apiservers have loaded, empty if they differ or it is not known.
+	// Digest is the configuration that all kube-apiservers that read one have loaded, empty if they differ or it is not
+	// known.
 	Digest string `json:"digest,omitempty"`
 	// Type is the provider that writes, Mixed if resources differ, Unknown if nothing proves it.
 	Type string `json:"type"`
@@ -42,8 +44,29 @@ type EncryptionStatus struct {
 	Rotation *RotationStatus `json:"rotation,omitempty"`
 	// Migration is the last migration on record, or the one under way.
 	Migration *MigrationStatus `json:"migration,omitempty"`
+	// Kubeadm is what kubeadm's own configuration says, nil if it has none or it can't be read.
+	Kubeadm *KubeadmStatus `json:"kubeadm,omitempty"`
+	// ManagedBy is the tool or the service that runs this control plane, if this program leaves it alone.
+	ManagedBy *Manager `json:"managedBy,omitempty"`
 	// Problems are what stands in the way, each one sentence.
 	Problems []string `json:"problems,omitempty"`
+	// Hints are what may be done next, the most useful one first.
+	Hints []string `json:"hints,omitempty"`
+}
+
+// KubeadmStatus is what ConfigMap kube-system/kubeadm-config says about encryption: upgrades and joins follow it.
+type KubeadmStatus struct {
+	// ConfigPath is the flag --encryption-provider-config in it, empty if it is not set.
+	ConfigPath string `json:"configPath,omitempty"`
+	// AutomaticReload is the flag --encryption-provider-config-automatic-reload in it.
+	AutomaticReload bool `json:"automaticReload"`
+}
+
+// Manager is a tool or a service that keeps a cluster's encryption configuration itself.
+type Manager struct {
+	Name string `json:"name"`
+	// Command is its own command for encryption at rest.
+	Command string `json:"command"`
 }
 
 // Cluster names a cluster as the kubeconfig does.
@@ -118,6 +141,7 @@ type ResourceStatus struct {
 	// Objects is the number of stored objects, nil if it could not be counted.
 	Objects *int64 `json:"objects,omitempty"`
 	// Stale is the number of objects that are not proven to be stored with the write key, nil if there is no baseline.
+	// Where the provider is identity: that are not proven to be stored in plaintext.
 	Stale *int64 `json:"stale,omitempty"`
 	// Message says what is not known, and why.
 	Message string `json:"message,omitempty"`
@@ -126,12 +150,19 @@ type ResourceStatus struct {
 // RotationStatus is a rotation on record.
 type RotationStatus struct {
 	ID string `json:"id"`
+	// Command is what it belongs to: enable or disable, absent for a rotation or a migration.
+	Command string `json:"command,omitempty"`
+	// Resources that the command is about, wildcards included; absent for all that is encrypted.
+	Resources []string `json:"resources,omitempty"`
+	// RemoveFlags: the command takes the kube-apiservers' flags out in the end.
+	RemoveFlags bool `json:"removeFlags,omitempty"`
 	// State is InProgress, Completed or Aborted.
 	State string `json:"state"`
 	// Stage is the last stage on record. What there is to do is derived from the cluster, not from it.
-	Stage       string       `json:"stage"`
-	By          string       `json:"by"`
-	From        []KeyRef     `json:"from"`
+	Stage string   `json:"stage"`
+	By    string   `json:"by"`
+	From  []KeyRef `json:"from"`
+	// To is the key that shall write, provider identity for plaintext.
 	To          KeyRef       `json:"to"`
 	StartTime   metav1.Time  `json:"startTime"`
 	CompletedAt *metav1.Time `json:"completionTime,omitempty"`

@@ -20,7 +20,7 @@ func flags(t *testing.T, args ...string) *rotate.Flags {
 	t.Helper()
 	streams, _, _, _ := genericiooptions.NewTestIOStreams()
 	shared := options.Shared{IOStreams: streams}
-	f := &rotate.Flags{Shared: shared}
+	f := &rotate.Flags{Change: options.Change{Shared: shared}}
 	cmd := rotate.NewCommand(shared)
 	cmd.ResetFlags()
 	f.AddFlags(cmd)

@@ -48,8 +48,12 @@ func summary(b *strings.Builder, st *v1alpha1.EncryptionStatus) {
 		cluster = fmt.Sprintf("%s (%s)", st.Cluster.Context, st.Cluster.Server)
 	}
 	fmt.Fprintf(w, "Cluster:\t%s\n", term.Escape(cluster))
-	fmt.Fprintf(w, "Encryption:\t%s\n", encryption(st))
-	fmt.Fprintf(w, "Rotation:\t%s\n", rotation(st))
+	if st.ManagedBy != nil {
+		fmt.Fprintf(w, "Managed by:\t%s\n", term.Escape(st.ManagedBy.Name))
+	} else {
+		fmt.Fprintf(w, "Encryption:\t%s\n", encryption(st))
+		fmt.Fprintf(w, "Rotation:\t%s\n", rotation(st))
+	}
 	_ = w.Flush()
 	fmt.Fprintf(b, "\n%s\n", term.Escape(st.Summary))
 }
@@ -87,13 +91,25 @@ func rotation(st *v1alpha1.EncryptionStatus) string {
 	case r == nil:
 		return "none on record"
 	case r.State == v1alpha1.InProgress:
-		return fmt.Sprintf("to key %s under way since %s, stage %s, by %s", key(r.To), age(r.StartTime.Time), term.Escape(r.Stage), term.Escape(r.By))
+		return fmt.Sprintf("%s under way since %s, stage %s, by %s", what(r), age(r.StartTime.Time), term.Escape(r.Stage), term.Escape(r.By))
 	case r.CompletedAt == nil:
-		return fmt.Sprintf("none under way; the last was to key %s", key(r.To))
+		return fmt.Sprintf("none under way; the last was %s", what(r))
 	case r.State == v1alpha1.Aborted:
-		return fmt.Sprintf("none under way; the last, to key %s, was taken back %s ago", key(r.To), age(r.CompletedAt.Time))
+		return fmt.Sprintf("none under way; the last, %s, was taken back %s ago", what(r), age(r.CompletedAt.Time))
 	}
-	return fmt.Sprintf("none under way; the last, to key %s, ended %s ago", key(r.To), age(r.CompletedAt.Time))
+	return fmt.Sprintf("none under way; the last, %s, ended %s ago", what(r), age(r.CompletedAt.Time))
+}
+
+// what a rotation is about: where to, and by which command if not by a rotation.
+func what(r *v1alpha1.RotationStatus) string {
+	to := "to key " + key(r.To)
+	if r.To.Provider == string(encconfig.Identity) {
+		to = "to plaintext"
+	}
+	if r.Command != "" {
+		return term.Escape(r.Command) + " " + to
+	}
+	return to
 }
 
 func key(k v1alpha1.KeyRef) string {
@@ -125,8 +141,8 @@ func resources(b *strings.Builder, st *v1alpha1.EncryptionStatus) {
 			provider = unknown
 		}
 		stale := number(r.Stale)
-		if r.Provider == string(encconfig.Identity) {
-			stale = "-"
+		if keys := r.ReadKeys; r.Provider == string(encconfig.Identity) && r.Stale == nil && (keys == nil || *keys == 0) {
+			stale = "-" // never encrypted, as far as is known
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", term.Escape(r.Name), term.Escape(provider), term.Escape(writeKey), number(r.ReadKeys), number(r.Objects), stale)
 	}
@@ -196,6 +212,9 @@ func notes(b *strings.Builder, st *v1alpha1.EncryptionStatus) {
 	}
 	if st.Migration != nil && st.Migration.State == v1alpha1.Incomplete {
 		lines = append(lines, "the last migration left objects behind; see the ConfigMap "+project.Namespace+"/"+project.Name)
+	}
+	for _, h := range st.Hints {
+		lines = append(lines, "hint: "+h)
 	}
 	if len(lines) == 0 {
 		return

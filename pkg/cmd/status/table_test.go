@@ -80,7 +80,8 @@ func TestTableEscapesWhatComesFromTheCluster(t *testing.T) {
 	st.Nodes[0].Revision, st.Nodes[0].IDHash = evil, evil
 	st.Resources[0].WriteKey, st.Resources[0].Message = evil, evil
 	st.Rotation.To.Name, st.Rotation.Stage = evil, evil
-	st.Problems = []string{evil}
+	st.Problems, st.Hints = []string{evil}, []string{evil}
+	st.Rotation.Command = evil
 	for _, state := range []string{v1alpha1.Completed, v1alpha1.InProgress, v1alpha1.Aborted} {
 		st.Rotation.State = state
 		var out bytes.Buffer
@@ -88,6 +89,10 @@ func TestTableEscapesWhatComesFromTheCluster(t *testing.T) {
 		assert.NotContains(t, out.String(), "\x1b")
 		assert.NotContains(t, out.String(), "\u202e")
 	}
+	st.ManagedBy = &v1alpha1.Manager{Name: evil}
+	var out bytes.Buffer
+	require.NoError(t, table(true)(st, &out))
+	assert.NotContains(t, out.String(), "\x1b")
 }
 
 func TestTableIsForStatusAlone(t *testing.T) {

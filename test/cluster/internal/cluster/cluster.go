@@ -30,6 +30,7 @@ type Options struct {
 	Nodes      int
 	Encryption string
 	ReloadPoll time.Duration
+	Compaction time.Duration
 	Audit      bool
 	// Images are archives to load on every node beside Kubernetes' own.
 	Images []string
@@ -43,6 +44,9 @@ func (o Options) Validate() error {
 	if o.ReloadPoll <= 0 {
 		return fmt.Errorf("the reload poll must be longer than nothing, not %s", o.ReloadPoll)
 	}
+	if o.Compaction <= 0 {
+		return fmt.Errorf("the compaction interval must be longer than nothing, not %s", o.Compaction)
+	}
 	for _, image := range o.Images {
 		if _, err := os.Stat(image); err != nil {
 			return fmt.Errorf("find image: %w", err)
@@ -54,7 +58,7 @@ func (o Options) Validate() error {
 func (o Options) shape() state.Shape {
 	return state.Shape{
 		KubernetesVersion: o.Kubernetes, Size: o.Nodes, Encryption: o.Encryption,
-		ReloadPoll: o.ReloadPoll.String(), Audit: o.Audit,
+		ReloadPoll: o.ReloadPoll.String(), Compaction: o.Compaction.String(), Audit: o.Audit,
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 func valid() Options {
-	return Options{Dir: "/d", Kubernetes: "v1.37.1", Nodes: 3, Encryption: "aesgcm", ReloadPoll: time.Minute}
+	return Options{Dir: "/d", Kubernetes: "v1.37.1", Nodes: 3, Encryption: "aesgcm", ReloadPoll: time.Minute, Compaction: time.Minute}
 }
 
 func TestValidate(t *testing.T) {
@@ -32,6 +32,7 @@ func TestValidate(t *testing.T) {
 		"four nodes => refused":               {func(o *Options) { o.Nodes = 4 }, "1 to 3 nodes"},
 		"an unknown provider => refused":      {func(o *Options) { o.Encryption = "rot13" }, "rot13"},
 		"no time between polls => refused":    {func(o *Options) { o.ReloadPoll = 0 }, "reload poll"},
+		"no time between compactions => so":   {func(o *Options) { o.Compaction = 0 }, "compaction interval"},
 		"an image that is not there => so":    {func(o *Options) { o.Images = []string{"/nonexistent.tar"} }, "find image"},
 		"a poll in the past => refused, also": {func(o *Options) { o.ReloadPoll = -time.Second }, "reload poll"},
 	} {

@@ -23,6 +23,7 @@ func (h *Harness) kubeadmConfig(options Options) kubeadm.Cluster {
 		CertSANs:          []string{"127.0.0.1", "localhost"},
 		Encryption:        options.Encryption,
 		ReloadPoll:        options.ReloadPoll,
+		Compaction:        options.Compaction,
 		Audit:             options.Audit,
 		CgroupV1:          h.cgroups.Version == 1,
 		Token:             kubeadm.NewToken(),

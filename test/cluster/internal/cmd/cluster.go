@@ -33,6 +33,7 @@ func newUp() *cobra.Command {
 	flags.IntVar(&options.Nodes, "nodes", 1, "control-plane nodes, 1 to 3")
 	flags.StringVar(&options.Encryption, "encryption", encryption.None, "encryption at rest to start with: none, aesgcm, aescbc or secretbox")
 	flags.DurationVar(&options.ReloadPoll, "reload-poll", kubeadm.StockReloadPoll, "how often a kube-apiserver looks at its encryption configuration")
+	flags.DurationVar(&options.Compaction, "compaction", kubeadm.StockCompaction, "how often a kube-apiserver compacts etcd")
 	flags.BoolVar(&options.Audit, "audit", false, "write an audit log to var/log/kubernetes/audit of each node")
 	flags.StringArrayVar(&options.Images, "load-image", nil, "archive of an image to load on every node (can be repeated)")
 	return cmd

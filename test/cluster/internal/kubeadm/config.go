@@ -29,6 +29,8 @@ const (
 	// StockReloadPoll is how often an unchanged kube-apiserver looks at its
 	// encryption configuration.
 	StockReloadPoll = time.Minute
+	// StockCompaction is how often an unchanged kube-apiserver compacts etcd.
+	StockCompaction = 5 * time.Minute
 
 	auditPolicyDirectory = "/etc/kubernetes/audit"
 	auditLogDirectory    = "/var/log/kubernetes/audit"
@@ -48,6 +50,7 @@ type Cluster struct {
 	CertSANs   []string
 	Encryption string
 	ReloadPoll time.Duration
+	Compaction time.Duration
 	Audit      bool
 	CgroupV1   bool
 	// Token and CertificateKey let a node join.
@@ -151,9 +154,15 @@ func apiServer(cluster Cluster) object {
 			volume("audit-policy", auditPolicyDirectory, true),
 			volume("audit-log", auditLogDirectory, false))
 	}
+	if cluster.Compaction != StockCompaction {
+		args = append(args, arguments("etcd-compaction-interval", cluster.Compaction.String())...)
+	}
 	server := object{"certSANs": cluster.CertSANs}
 	if args != nil {
-		server["extraArgs"], server["extraVolumes"] = args, volumes
+		server["extraArgs"] = args
+	}
+	if volumes != nil {
+		server["extraVolumes"] = volumes
 	}
 	if cluster.ReloadPoll != StockReloadPoll {
 		server["extraEnvs"] = []object{{"name": reloadPollVariable, "value": cluster.ReloadPoll.String()}}

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the golden files")
 func plain() Cluster {
 	return Cluster{
 		KubernetesVersion: "v1.37.1", ImageRepository: "images.invalid/kubernetes", Endpoint: "10.209.1.1:6443",
-		CertSANs: []string{"127.0.0.1"}, Encryption: encryption.None, ReloadPoll: StockReloadPoll,
+		CertSANs: []string{"127.0.0.1"}, Encryption: encryption.None, ReloadPoll: StockReloadPoll, Compaction: StockCompaction,
 		Token: "abcdef.0123456789abcdef", CertificateKey: "00ff",
 	}
 }
@@ -38,7 +38,8 @@ func TestConfig_golden(t *testing.T) {
 		"init-encrypted": {change: func(c *Cluster) {
 			c.Encryption, c.ReloadPoll, c.Audit, c.CgroupV1 = "aesgcm", 2*time.Second, true, true
 		}, render: Init},
-		"join": {change: func(*Cluster) {}, render: Join},
+		"init-compacting": {change: func(c *Cluster) { c.Compaction = 3 * time.Second }, render: Init},
+		"join":            {change: func(*Cluster) {}, render: Join},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

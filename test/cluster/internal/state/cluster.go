@@ -23,12 +23,15 @@ type Shape struct {
 	// ReloadPoll is how often a kube-apiserver looks at its encryption
 	// configuration, as a Go duration.
 	ReloadPoll string `json:"reloadPoll"`
+	// Compaction is how often a kube-apiserver compacts etcd, as a Go duration.
+	Compaction string `json:"compaction"`
 	Audit      bool   `json:"audit"`
 }
 
 // String tells a person the shape.
 func (s Shape) String() string {
-	text := fmt.Sprintf("Kubernetes %s, size %d, encryption %s, reload poll %s", s.KubernetesVersion, s.Size, s.Encryption, s.ReloadPoll)
+	text := fmt.Sprintf("Kubernetes %s, size %d, encryption %s, reload poll %s, compaction %s",
+		s.KubernetesVersion, s.Size, s.Encryption, s.ReloadPoll, s.Compaction)
 	if s.Audit {
 		text += ", audit log"
 	}

@@ -1,0 +1,112 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
+)
+
+// Change are the flags of commands that change what writes: they make a plan, ask for consent, and carry it out.
+type Change struct {
+	Shared
+	Agent     Agent
+	Migration Migration
+	Consent   Consent
+
+	DryRun bool
+	Output string
+}
+
+// AddFlags registers the flags.
+func (c *Change) AddFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	c.Agent.AddFlags(flags)
+	c.Migration.AddFlags(flags)
+	c.Consent.AddFlags(flags)
+	flags.BoolVar(&c.DryRun, "dry-run", false, "Print the plan and change nothing")
+	flags.StringVarP(&c.Output, "output", "o", "", "Output format. With --dry-run one of: (json, yaml), else json: one event per line")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// Validate checks the flags.
+func (c *Change) Validate() error {
+	switch {
+	case !slices.Contains([]string{"", "json", "yaml"}, c.Output):
+		return fmt.Errorf("--output %q is not one of json, yaml", c.Output)
+	case c.Output == "yaml" && !c.DryRun:
+		return errors.New("--output yaml is for --dry-run; events are printed as text or json")
+	}
+	return errors.Join(c.Agent.Validate(), c.Migration.Validate())
+}
+
+// Run makes a plan, asks for consent, and does it. The options say what for; the flags fill in the rest.
+func (c *Change) Run(ctx context.Context, o rotate.Options) error {
+	cluster, err := c.Connect()
+	if err != nil {
+		return err
+	}
+	emit, closeSink := c.Sink(c.Output)
+	defer closeSink()
+	o.Image, o.JobTimeout, o.ConvergeTimeout = c.Agent.Image, c.Agent.JobTimeout, c.Agent.ConvergeTimeout
+	o.Concurrency, o.MaxRate, o.By, o.Emit = c.Migration.Concurrency, c.Migration.MaxRate, Who(), emit
+	run, err := rotate.New(cluster, o)
+	if err != nil {
+		return err
+	}
+	if err := run.Preflight(ctx); err != nil {
+		return err
+	}
+	planned, err := run.Plan(ctx, Cluster(cluster))
+	if err != nil {
+		return err
+	}
+	if c.DryRun {
+		return PrintPlan(planned, c.Output, c.Out)
+	}
+	if c.Output != "json" {
+		WritePlan(planned, c.ErrOut)
+	}
+	if err := c.Consent.Get(ctx, c.Shared, "Continue?"); err != nil {
+		return err
+	}
+	return carryOut(ctx, run, emit)
+}
+
+func carryOut(ctx context.Context, run *rotate.Run, emit event.Sink) error {
+	started := time.Now()
+	if err := run.Do(ctx); err != nil {
+		emit(Failed(err))
+		return err
+	}
+	emit(event.Finished{Text: run.Result(), Elapsed: time.Since(started)})
+	return nil
+}
+
+// CheckRollbackAfter refuses times in which no kube-apiserver could be ready.
+func CheckRollbackAfter(d time.Duration) error {
+	const least, most = 10 * time.Second, time.Hour
+	if d < least || d > most {
+		return fmt.Errorf("--rollback-after must be from %s to %s", least, most)
+	}
+	return nil
+}
+
+// Providers are the names of the providers that can encrypt with a local key, for completion.
+func Providers() []string {
+	var list []string
+	for _, p := range encconfig.LocalProviders() {
+		list = append(list, string(p))
+	}
+	return list
+}

@@ -1,0 +1,177 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/bundle"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/lock"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
+)
+
+// Join seals the configuration that the nodes agree on to a machine that is no working control-plane node yet, or no
+// more.
+const Join Mode = "join"
+
+// Join has an agent seal the configuration to a public key. It changes nothing, and holds the lock, so that nobody
+// else changes what is sealed meanwhile.
+//
+// Every kube-apiserver must have proven that it has loaded the same file. If label is the name of a control-plane
+// node, that one is left out of all this: it is the one that is to be mended.
+func (r *Run) Join(ctx context.Context, publicKey []byte, label string) (b bundle.Bundle, err error) {
+	defer r.observer.Reacher.Close()
+	if err := r.lookForJoin(ctx, label); err != nil {
+		return bundle.Bundle{}, err
+	}
+	waiting := func(text string) { r.Emit(event.Notice{Text: text}) }
+	ctx, r.lock, err = lock.Acquire(ctx, r.cluster.Typed.CoordinationV1(), r.holder(), waiting)
+	if err != nil {
+		return bundle.Bundle{}, err
+	}
+	defer func() { err = errors.Join(err, r.runner.Drain(ctx, r.id), r.lock.Release(ctx)) }()
+	if _, err := r.runner.Sweep(ctx, r.id); err != nil {
+		return bundle.Bundle{}, err
+	}
+	// Whoever held the lock before may have changed what was seen.
+	if err := r.lookForJoin(ctx, label); err != nil {
+		return bundle.Bundle{}, err
+	}
+	r.tellBeforeJoin(label)
+	err = r.withAgents(ctx, func(agents *nodejob.Agents) (err error) {
+		b, err = r.sealFor(ctx, agents, publicKey, label)
+		return err
+	})
+	return b, r.explain(ctx, string(r.Mode), err)
+}
+
+// lookForJoin looks at the control plane without the node that is to be mended.
+func (r *Run) lookForJoin(ctx context.Context, label string) error {
+	if err := r.cluster.CheckAccess(ctx, Permissions()); err != nil {
+		return err
+	}
+	view, err := r.observer.Look(ctx)
+	if err != nil {
+		return err
+	}
+	all := view.ControlPlane.Names()
+	leaveOut(view, label)
+	if len(view.ControlPlane.Instances) == 0 && len(all) > 0 {
+		return hint.Errorf("look for the file in the history of that node, "+project.NodeHistoryDir,
+			"node %s is the only control-plane node: there is no other that could give it the file", label)
+	}
+	if err := view.Usable(); err != nil {
+		return err
+	}
+	r.view = view
+	_, err = onePlace(view.ControlPlane.Instances)
+	return err
+}
+
+// leaveOut takes a node, and what is said of it, out of a view.
+func leaveOut(view *observe.View, node string) {
+	cp := *view.ControlPlane
+	cp.Instances = slices.DeleteFunc(slices.Clone(cp.Instances), func(in controlplane.Instance) bool { return in.Node == node })
+	if len(cp.Instances) == len(view.ControlPlane.Instances) {
+		return
+	}
+	cp.Disagreements = slices.DeleteFunc(slices.Clone(cp.Disagreements), func(s string) bool {
+		return strings.Contains(s, "node "+node+" ")
+	})
+	view.ControlPlane = &cp
+}
+
+// onePlace is where all nodes have the configuration: a further node gets it there too.
+func onePlace(instances []controlplane.Instance) (string, error) {
+	var first string
+	for i, in := range instances {
+		file := path.Join(in.Manifest.HostDir, in.Manifest.File)
+		if i == 0 {
+			first = file
+		}
+		if file != first {
+			return "", fmt.Errorf("the configuration is %s on node %s and %s on node %s: where a further node needs it can't be told",
+				first, instances[0].Node, file, in.Node)
+		}
+	}
+	return first, nil
+}
+
+func (r *Run) tellBeforeJoin(label string) {
+	if label != bundle.DefaultLabel {
+		r.Emit(event.Notice{Text: fmt.Sprintf("the bundle is for %s; the file is that of %s", label, strings.Join(r.view.ControlPlane.Names(), ", "))})
+	}
+	if open := r.view.Ledger.Open(); open != nil {
+		r.Emit(event.Warning{Text: fmt.Sprintf("the rotation to key %s has not ended: when it goes on, the file in the bundle is out of date", open.To)})
+	}
+}
+
+// sealFor has the first node's agent seal its file, which all others have and have loaded.
+func (r *Run) sealFor(ctx context.Context, agents *nodejob.Agents, publicKey []byte, label string) (bundle.Bundle, error) {
+	instances := r.view.ControlPlane.Instances
+	digest, err := r.sameFile(instances)
+	if err != nil {
+		return bundle.Bundle{}, err
+	}
+	if _, err := r.await(ctx); err != nil {
+		return bundle.Bundle{}, err
+	}
+	file, err := onePlace(instances)
+	if err != nil {
+		return bundle.Bundle{}, err
+	}
+	now, err := r.cluster.Now(ctx)
+	if err != nil {
+		return bundle.Bundle{}, err
+	}
+	source := instances[0].Node
+	b := bundle.New(file, digest, r.id, label, publicKey, now)
+	answer, err := agents.Sessions[source].Ask(ctx, agentapi.Request{Op: agentapi.Propose, Propose: &agentapi.Proposal{
+		From: digest, Change: encconfig.Change{Kind: encconfig.KeepAll}, Recipients: map[string][]byte{b.SealedFor(): publicKey},
+	}})
+	if err != nil {
+		return bundle.Bundle{}, err
+	}
+	if answer.Proposed == nil || answer.Proposed.Config.Digest != digest || len(answer.Proposed.Sealed[b.SealedFor()]) == 0 {
+		return bundle.Bundle{}, fmt.Errorf("node %s: the agent does not hand out the file that it was asked for", source)
+	}
+	b.Sealed = answer.Proposed.Sealed[b.SealedFor()]
+	return b, nil
+}
+
+// sameFile is the digest of the file that the agents have found on every node.
+func (r *Run) sameFile(instances []controlplane.Instance) (string, error) {
+	var found []string
+	first := r.files[instances[0].Node].Digest
+	differ := false
+	for _, in := range instances {
+		file := r.files[in.Node]
+		if file.Config == nil && file.Problem != nil {
+			return "", fmt.Errorf("node %s: %w", in.Node, file.Problem)
+		}
+		if file.Config == nil {
+			return "", fmt.Errorf("node %s: its configuration is not understood", in.Node)
+		}
+		differ = differ || file.Digest != first
+		found = append(found, in.Node+" "+plan.ShortDigest(file.Digest))
+	}
+	if differ {
+		return "", hint.New(fmt.Errorf("the encryption configurations of the control-plane nodes differ: %s", strings.Join(found, ", ")),
+			"if a rotation stopped half-way, go on with: "+project.Command+" rotate --resume")
+	}
+	return first, nil
+}

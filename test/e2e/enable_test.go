@@ -1,0 +1,129 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// enableOneNode takes a cluster in use from plaintext to encryption, changes how it is encrypted, goes back, and lets
+// it grow.
+func enableOneNode(t *testing.T, c *cluster) {
+	c.seed(t)
+	c.seedMany(t)
+	c.seedWidgets(t)
+	before := c.setting(t)
+	t.Run("enable encrypts what was plaintext", func(t *testing.T) {
+		c.checkStorage(t, both(plaintext))
+		c.succeed(t, "enable", "--yes", "--provider", "secretbox", "--resources", "secrets,configmaps")
+		c.checkEncrypted(t, both("secretbox"))
+		c.checkMany(t)
+	})
+	t.Run("enable on a cluster that is as it should be changes nothing", func(t *testing.T) {
+		files, manifests := c.digests(t), c.setting(t)
+		c.succeed(t, "enable", "--yes", "--provider", "secretbox", "--resources", "secrets,configmaps")
+		assert.Equal(t, files, c.digests(t))
+		assert.Equal(t, manifests, c.setting(t))
+		c.checkEncrypted(t, both("secretbox"))
+	})
+	t.Run("enable converts to another provider", c.enableOthers)
+	t.Run("resources come and go", c.changeResources)
+	t.Run("disable takes everything back, to the byte", func(t *testing.T) { c.turnOff(t, before) })
+	t.Run("enable works again", func(t *testing.T) {
+		c.succeed(t, "enable", "--yes")
+		c.checkEncrypted(t, both("aesgcm"))
+		c.checkMany(t)
+	})
+	t.Run("a control-plane node joins while encryption is on", c.joinNode)
+}
+
+func (c *cluster) enableOthers(t *testing.T) {
+	for _, provider := range []string{"aesgcm", "aescbc"} {
+		end := c.readAlways(t)
+		c.succeed(t, "enable", "--yes", "--provider", provider)
+		end()
+		c.checkEncrypted(t, both(provider))
+		c.checkMany(t)
+	}
+}
+
+// changeResources adds a custom resource and takes ConfigMaps out, without a restart.
+func (c *cluster) changeResources(t *testing.T) {
+	end := c.readAlways(t)
+	c.succeed(t, "enable", "--yes", "--resources", "secrets,configmaps,"+widgets)
+	c.checkEncrypted(t, storage{"secrets": "aescbc", "configmaps": "aescbc", widgets: "aescbc"})
+	c.checkWidgets(t)
+	c.succeed(t, "disable", "--yes", "--resources", "configmaps")
+	c.checkEncrypted(t, storage{"secrets": "aescbc", "configmaps": plaintext, widgets: "aescbc"})
+	c.checkMany(t)
+	c.succeed(t, "enable", "--yes", "--resources", "secrets,configmaps,"+widgets)
+	c.checkEncrypted(t, storage{"secrets": "aescbc", "configmaps": "aescbc", widgets: "aescbc"})
+	end()
+	c.checkMany(t)
+}
+
+// turnOff decrypts everything, and takes flags, mount and kubeadm's entry out in a second run.
+func (c *cluster) turnOff(t *testing.T, before setting) {
+	end := c.readAlways(t)
+	c.succeed(t, "disable", "--yes")
+	end()
+	c.checkFlagsEverywhere(t)
+	c.checkCalm(t, storage{"secrets": plaintext, "configmaps": plaintext, widgets: plaintext})
+	keys := c.nodes[0].history(t)
+	c.succeed(t, "disable", "--yes", "--remove-flags")
+	c.checkOff(t, before)
+	c.checkStorage(t, storage{widgets: plaintext})
+	c.checkMany(t)
+	c.checkWidgets(t)
+	assert.Subset(t, c.nodes[0].history(t), keys, "keys stay in the node's history")
+}
+
+// enableThreeNodes asks all kube-apiservers at all times while they restart, one after the other.
+func enableThreeNodes(t *testing.T, c *cluster) {
+	c.seed(t)
+	c.seedMany(t)
+	before := c.setting(t)
+	c.throughRestarts(t, "enable fails no read", func(t *testing.T) {
+		c.succeed(t, "enable", "--yes")
+		c.checkEncrypted(t, both("aesgcm"))
+	})
+	c.throughRestarts(t, "disable that is killed at every step goes on and fails no read", func(t *testing.T) {
+		stages := []string{"promote", "await", "settle", "migrate", "age", "kubeadm-config", "edit-manifest", "await-edit", "close"}
+		c.killEveryStep(t, []string{"disable", "--remove-flags"}, stages, c.calmDown)
+		c.checkOff(t, before)
+	})
+	c.throughRestarts(t, "enable that is killed at every step goes on and fails no read", func(t *testing.T) {
+		stages := []string{"add-read-key", "edit-manifest", "await-edit", "kubeadm-config", "await", "promote", "settle", "migrate", "close"}
+		c.killEveryStep(t, []string{"enable", "--provider", "secretbox"}, stages, c.calmDown)
+		c.checkEncrypted(t, both("secretbox"))
+	})
+	c.throughRestarts(t, "each provider takes plaintext", func(t *testing.T) {
+		for _, provider := range []string{"aescbc", "aesgcm"} {
+			c.succeed(t, "disable", "--yes")
+			c.checkCalm(t, both(plaintext))
+			c.succeed(t, "enable", "--yes", "--provider", provider)
+			c.checkEncrypted(t, both(provider))
+		}
+	})
+}
+
+// throughRestarts runs a test while a client reads, and compares all objects afterwards.
+func (c *cluster) throughRestarts(t *testing.T, name string, test func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		end := c.readThroughRestarts(t)
+		test(t)
+		end()
+		c.checkMany(t)
+	})
+}
+
+// calmDown is for after a kill: whoever resumes does so when the kube-apiservers serve.
+func (c *cluster) calmDown(t *testing.T, _ string) {
+	t.Helper()
+	c.awaitCalm(t)
+}
