@@ -4,14 +4,21 @@
 // Package agent works on one control-plane node, as a short-lived process beside kube-apiserver: it tells what
 // encryption configuration the node has, computes the next one, and puts a sealed one in its place.
 //
-// It speaks agentapi over a reader and a writer, sees two folders of the node and nothing else of it, and needs no
-// network and no capability. It imports the standard library and the pure packages of this module alone.
+// It speaks agentapi over a reader and a writer, sees two folders of the node, or three with that of the manifests, and
+// nothing else of it, and needs no network and no capability. It imports the standard library and the pure packages of
+// this module alone.
+//
+// What edits the manifest of a kube-apiserver is a Guard, in a static pod of its own: it has to work while there is no API
+// server, when the agent and the plugin are gone, and after a reboot. The agent prepares the edit and puts the guard's
+// manifest in place; see Server.editManifest and Guard for what happens if either dies at any point.
 //
 // Invariants:
 //
 //   - The configuration file is whole at every instant: the old bytes or the new ones, whatever happens between two
 //     system calls (see installation.run for the order of them and why).
 //   - What was on the node stays in its history, root only, until MaxRevisions newer ones are there.
+//   - The manifest of the kube-apiserver is whole at every instant too, and nothing replaces one that somebody else has
+//     changed. Once it is edited, all that is needed to put it back is on the disk.
 //   - The number of a key is never given twice on a node, also after the history has forgotten the key.
 //   - Nothing that it prints holds key material: errors are in the agent's own words, never those of a library that
 //     may quote what it read.

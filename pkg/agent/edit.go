@@ -130,9 +130,9 @@ func (s *Server) checkConfig(e agentapi.ManifestEdit) error {
 //  2. Whatever an earlier guard left must be over.
 //  3. The manifest must have the digest that the request expects, and the edit must be possible.
 //  4. If there is nothing to edit, record that.
-//  5. Keep the configuration in the history, so that its keys are known when the guard shows a log.
-//  6. Keep the manifest in the history, durably: the kubelet does not read that folder.
-//  7. Sweep what a dead guard left.
+//  5. Sweep what an interrupted agent or a dead guard left.
+//  6. Keep the configuration in the history, so that its keys are known when the guard shows a log.
+//  7. Keep the manifest in the history, durably: the kubelet does not read that folder.
 //  8. Write the journal, durably, with the room that it will need.
 //  9. Put the guard's manifest in place, durably: temporary file, fsync, rename, fsync of the folder. The guard waits
 //     for the lock, so until step 10 it has not begun.
@@ -164,13 +164,13 @@ func (s *Server) editManifest(e agentapi.ManifestEdit) error {
 	if j.Edit.Stage.Final() { // 4
 		return writeFailedIf(errors.Join(h.beginGuard(j), dismiss(f)))
 	}
-	if err := s.keepConfig(h); err != nil { // 5
+	if err := errors.Join(h.sweep(), sweepManifests(f, s.ManifestName)); err != nil { // 5
 		return writeFailed(err)
 	}
-	if j.Backup, err = h.keepManifest(p.from.data, s.Run, s.Now()); err != nil { // 6
+	if err := s.keepConfig(h); err != nil { // 6
 		return writeFailed(err)
 	}
-	if err := sweepManifests(f, s.ManifestName); err != nil { // 7
+	if j.Backup, err = h.keepManifest(p.from.data, s.Run, s.Now()); err != nil { // 7
 		return writeFailed(err)
 	}
 	if err := h.beginGuard(j); err != nil { // 8
@@ -247,7 +247,7 @@ func (s *Server) newJournal(e agentapi.ManifestEdit, p planned) guardJournal {
 func (s *Server) keepConfig(h history) error {
 	file, err := s.readConfig()
 	if err != nil {
-		return nil //nolint:nilerr // checkConfig has read it where it matters
+		return nil // checkConfig has read it where it matters
 	}
 	defer clear(file.data)
 	if err := h.raise(highest(describe(file.data))); err != nil {

@@ -4,6 +4,7 @@
 package agent
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -100,12 +101,16 @@ func TestEditManifest_refuses(t *testing.T) {
 		},
 		{
 			"no manifest",
-			func(t *testing.T, m *kubeletNode, _ *agentapi.ManifestEdit) { require.NoError(t, os.Remove(m.manifestPath())) },
+			func(t *testing.T, m *kubeletNode, _ *agentapi.ManifestEdit) {
+				require.NoError(t, os.Remove(m.manifestPath()))
+			},
 			agentapi.Missing, "is not there",
 		},
 		{
 			"no folder of manifests",
-			func(t *testing.T, m *kubeletNode, _ *agentapi.ManifestEdit) { require.NoError(t, os.RemoveAll(m.ManifestDir)) },
+			func(t *testing.T, m *kubeletNode, _ *agentapi.ManifestEdit) {
+				require.NoError(t, os.RemoveAll(m.ManifestDir))
+			},
 			agentapi.Missing, "open the manifests folder",
 		},
 		{
@@ -119,7 +124,7 @@ func TestEditManifest_refuses(t *testing.T) {
 		{
 			"a kube-apiserver in a network of its own",
 			func(t *testing.T, m *kubeletNode, e *agentapi.ManifestEdit) {
-				manifest := []byte(replaceOnce(t, string(plainManifest(t)), "hostNetwork: true", "hostNetwork: false"))
+				manifest := bytes.Replace(plainManifest(t), []byte("hostNetwork: true"), []byte("hostNetwork: false"), 1)
 				m.put(manifest)
 				e.From = encconfig.Digest(manifest)
 			},
@@ -150,7 +155,9 @@ func TestEditManifest_refuses(t *testing.T) {
 		},
 		{
 			"a file that is not the agent's",
-			func(_ *testing.T, _ *kubeletNode, e *agentapi.ManifestEdit) { e.File = "/etc/kubernetes/encryption/other.yaml" },
+			func(_ *testing.T, _ *kubeletNode, e *agentapi.ManifestEdit) {
+				e.File = "/etc/kubernetes/encryption/other.yaml"
+			},
 			agentapi.BadRequest, "another file than the one that the agent was given",
 		},
 		{
@@ -294,16 +301,13 @@ func TestInstall_closesAFolderThatWasMadeForIt(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			n := newNode(t, exampleConfig("1"))
-			i := n.prepared(addKey("2"))
+			copied := n.prepared(encconfig.Change{Kind: encconfig.KeepAll})
+			copied.From = ""
 			require.NoError(t, os.Remove(n.path()))
-			i.From = ""
 			if tt.other {
 				require.NoError(t, os.WriteFile(filepath.Join(n.ConfigDir, "notes"), nil, 0o600))
 			}
-			// A copy may be installed where nothing is.
-			resp := n.propose(encconfig.Change{Kind: encconfig.KeepAll}, n)
-			_ = resp
-			_ = n.Server.install(i)
+			require.Nil(t, n.install(copied).Error)
 			info, err := os.Stat(n.ConfigDir)
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, info.Mode().Perm())

@@ -27,7 +27,7 @@ func (f *folder) sub(name string) (*folder, error) {
 	if err != nil {
 		return nil, callFailed(err, "open the folder %s", name)
 	}
-	return &folder{root: root, label: name, owner: f.owner, before: f.before}, nil
+	return &folder{root: root, label: f.label + "/" + name, owner: f.owner, before: f.before}, nil
 }
 
 // isEmpty tells whether nothing at all is in the folder.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -243,8 +244,11 @@ func (g *Guard) clean() error {
 		return err
 	}
 	own, err := g.manifests.read(guardManifestName, maxManifest)
+	if call, ok := errors.AsType[*callError](err); ok && !errors.Is(err, fs.ErrNotExist) {
+		return call
+	}
 	if err != nil || !isGuardOf(own.data, g.Run) {
-		return nil //nolint:nilerr // one that can't be read is not ours
+		return nil //nolint:nilerr // what is not there, or not a file of root's, is not ours
 	}
 	return dismiss(g.manifests)
 }

@@ -154,7 +154,8 @@ func (g *Guard) expiry(whole time.Duration) time.Time {
 // is not disturbed.
 func (g *Guard) watch(ctx context.Context) error {
 	expiry := g.expiry(g.journal.RollbackAfter)
-	streak, last := 0, errors.New("it was not looked at")
+	var streak int
+	var last error
 	for {
 		where := g.which()
 		if where == another {

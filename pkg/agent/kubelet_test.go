@@ -9,6 +9,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,7 @@ func (m *kubeletNode) kubelet(now time.Time) {
 	uid := strings.TrimPrefix(m.running, "sha256:")[:32]
 	dir := filepath.Join(m.logDir, "kube-system_kube-apiserver-n1_"+uid, "kube-apiserver")
 	require.NoError(m.t, os.MkdirAll(dir, 0o755))
-	log := filepath.Join(dir, string(rune('0'+m.starts[uid]))+".log")
+	log := filepath.Join(dir, strconv.Itoa(m.starts[uid])+".log")
 	m.starts[uid]++
 	require.NoError(m.t, os.WriteFile(log, []byte(logText()), 0o640))
 	require.NoError(m.t, os.Chtimes(log, m.since, m.since))
@@ -136,7 +137,7 @@ func (m *kubeletNode) ask(ctx context.Context, address string) (readyz.Answer, e
 	if err != nil {
 		return readyz.Answer{}, err
 	}
-	if parsed, err := staticpod.Read(manifest); err == nil && parsed.Encryption.AutomaticReload {
+	if strings.Contains(string(manifest), "automatic-reload=true") {
 		a.Checks = append(a.Checks, readyz.ReloadHook)
 	}
 	return a, nil

@@ -18,10 +18,25 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 )
 
-// inode is a file on the disk: its bytes, and whether they were synced.
+// inode is a file on the disk: its bytes, whether they were synced, and what was there before they were written over.
 type inode struct {
 	data   []byte
 	synced bool
+	former []byte
+}
+
+// part is what may be there of a file that was not synced: nothing, half of what was written last, or all of it.
+func (i *inode) part(of2 int) []byte {
+	cut := len(i.data) * of2 / 2
+	if i.former == nil {
+		return i.data[:cut]
+	}
+	first := 0
+	for first < len(i.data) && i.data[first] == i.former[first] {
+		first++
+	}
+	cut = first + (len(i.data)-first)*of2/2
+	return slices.Concat(i.data[:cut], i.former[cut:])
 }
 
 // change is a change of names that was made and not synced: names that are set, or taken away where the inode is nil.
@@ -54,6 +69,10 @@ func (d *disk) apply(op operation) {
 		}
 	case "write":
 		d.names[op.name].data, d.names[op.name].synced = op.data, false
+	case "overwrite":
+		file := d.names[op.name]
+		file.former, file.data, file.synced = file.data, slices.Clone(file.data), false
+		copy(file.data[op.offset:], op.data)
 	case "fsync":
 		d.names[op.name].synced = true
 	case "rename":
@@ -98,7 +117,7 @@ func (d *disk) afterPowerCut() []map[string]string {
 			for name, file := range names {
 				files[name] = string(file.data)
 				if !file.synced {
-					files[name] = string(file.data[:len(file.data)*part/2])
+					files[name] = string(file.part(part))
 				}
 			}
 			found = append(found, files)

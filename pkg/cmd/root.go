@@ -6,6 +6,7 @@ package cmd
 
 import (
 	"flag"
+	"io"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -62,7 +63,7 @@ func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string,
 	root.SetErr(streams.ErrOut)
 	root.CompletionOptions.DisableDefaultCmd = true
 	shared.Config.AddFlags(root.PersistentFlags())
-	addVerbosity(root)
+	root.PersistentPreRun = addVerbosity(root)
 	root.AddCommand(
 		status.NewCommand(shared),
 		enable.NewCommand(shared),
@@ -76,8 +77,9 @@ func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string,
 	return root
 }
 
-// addVerbosity takes klog's -v and hides its other flags, which nobody needs here.
-func addVerbosity(root *cobra.Command) {
+// addVerbosity takes klog's -v and hides its other flags, which nobody needs here. Without -v the client libraries' log
+// is for nobody: what went wrong is told by the commands, in their own words. It is silenced when a command begins.
+func addVerbosity(root *cobra.Command) (begin func(*cobra.Command, []string)) {
 	set := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(set)
 	root.PersistentFlags().AddGoFlag(set.Lookup("v"))
@@ -86,6 +88,13 @@ func addVerbosity(root *cobra.Command) {
 	for name, value := range map[string]string{"legacy_stderr_threshold_behavior": "false", "stderrthreshold": "INFO"} {
 		if f := set.Lookup(name); f != nil {
 			_ = f.Value.Set(value)
+		}
+	}
+	return func(*cobra.Command, []string) {
+		if set.Lookup("v").Value.String() == "0" {
+			_ = set.Lookup("logtostderr").Value.Set("false")
+			_ = set.Lookup("stderrthreshold").Value.Set("FATAL")
+			klog.SetOutput(io.Discard)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func withSecret(c encconfig.Change) encconfig.Change {
 	adds := c.Kind == encconfig.AddReadKey || c.Kind == encconfig.AddWriteKey
 	list := slices.Clone(c.Keys)
 	for i, k := range list {
-		if adds {
+		if adds && k.Provider.Local() {
 			list[i].Fingerprint = secretOf('Z').Fingerprint(string(k.Provider), k.Name)
 		}
 	}

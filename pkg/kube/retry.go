@@ -20,10 +20,22 @@ const patience = time.Minute
 // Retry does a request again while the server can't be reached or can't answer, for a minute at most. The request must
 // bear being done twice: an answer may have been lost after the server had done what was asked.
 func Retry(ctx context.Context, request func(context.Context) error) error {
+	return retry(ctx, request, Passing)
+}
+
+// Insist is Retry for what the caller has had the right to do before: a kube-apiserver that has just started refuses
+// everything until it has read who may do what.
+func Insist(ctx context.Context, request func(context.Context) error) error {
+	return retry(ctx, request, func(err error) bool {
+		return Passing(err) || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
+	})
+}
+
+func retry(ctx context.Context, request func(context.Context) error, again func(error) bool) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, time.Second, patience, true, func(ctx context.Context) (bool, error) {
 		last = request(ctx)
-		if last != nil && passing(last) {
+		if last != nil && again(last) {
 			return false, nil
 		}
 		return true, last
@@ -34,8 +46,8 @@ func Retry(ctx context.Context, request func(context.Context) error) error {
 	return err
 }
 
-// passing tells errors of the moment from answers.
-func passing(err error) bool {
+// Passing tells errors of the moment from answers.
+func Passing(err error) bool {
 	return apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsServerTimeout(err) ||
 		apierrors.IsTimeout(err) || utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) ||
 		utilnet.IsProbableEOF(err) || utilnet.IsTimeout(err) || errors.Is(err, io.ErrUnexpectedEOF)

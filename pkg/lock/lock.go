@@ -39,6 +39,8 @@ const (
 	patience = 3 * time.Minute
 	// requestTimeout bounds one request.
 	requestTimeout = 5 * time.Second
+	// releaseTimeout lets a release wait for a kube-apiserver that restarts.
+	releaseTimeout = 90 * time.Second
 	// watchEvery is how often somebody else's Lease is looked at.
 	watchEvery = time.Second
 )
@@ -245,9 +247,9 @@ func (l *Lock) Release(ctx context.Context) error {
 
 // giveBack deletes the Lease if it is ours, whatever its resourceVersion has become.
 func (l *Lock) giveBack(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), duration)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
-	err := kube.Retry(ctx, func(ctx context.Context) error {
+	err := kube.Insist(ctx, func(ctx context.Context) error {
 		now, err := l.client.Get(ctx, project.Name, metav1.GetOptions{})
 		if err != nil || who(now) != l.holder {
 			return err

@@ -40,6 +40,10 @@ func TestJudge(t *testing.T) {
 		},
 		"the image may not be pulled": {waiting("ErrImageNeverPull", ""), podHopeless, "its container waits: ErrImageNeverPull"},
 		"the image's name is none":    {waiting("InvalidImageName", ""), podHopeless, "its container waits: InvalidImageName"},
+		"the kubelet has only just started": {
+			waiting("CreateContainerConfigError", "services have not yet been read"), podStarting,
+			"its container waits: CreateContainerConfigError: services have not yet been read",
+		},
 		"the container can't be made": {waiting("CreateContainerError", "x"), podHopeless, "its container waits: CreateContainerError: x"},
 		"the agent ended at once": {
 			corev1.PodStatus{Phase: corev1.PodFailed, ContainerStatuses: []corev1.ContainerStatus{{

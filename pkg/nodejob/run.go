@@ -37,8 +37,8 @@ type Runner struct {
 // pollInterval is how often a Job's pod is looked at.
 const pollInterval = 250 * time.Millisecond
 
-// cleanupTimeout bounds the removal of Jobs, which goes on after an interruption.
-const cleanupTimeout = 30 * time.Second
+// cleanupTimeout bounds the removal of Jobs, which goes on after an interruption: through the restart of a kube-apiserver.
+const cleanupTimeout = 90 * time.Second
 
 // Agents are the conversations with the agents of one set of nodes.
 type Agents struct {
@@ -150,7 +150,8 @@ func judge(pod *corev1.Pod) (podState, string) {
 		}
 		if w := c.State.Waiting; w != nil {
 			text := sentence("its container waits", w.Reason, w.Message)
-			hopeless := []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"}
+			// Not CreateContainerConfigError: it passes on a node whose kubelet has only just begun to look at Services.
+			hopeless := []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerError"}
 			if slices.Contains(hopeless, w.Reason) {
 				return podHopeless, text
 			}
@@ -224,7 +225,7 @@ func (a *Agents) Close(ctx context.Context) error {
 
 // remove deletes a Job, and its pods with it.
 func (r *Runner) remove(ctx context.Context, job *batchv1.Job) error {
-	err := kube.Retry(ctx, func(ctx context.Context) error {
+	err := kube.Insist(ctx, func(ctx context.Context) error {
 		return r.Client.BatchV1().Jobs(project.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{
 			PropagationPolicy: new(metav1.DeletePropagationBackground),
 			Preconditions:     metav1.NewUIDPreconditions(string(job.UID)),
@@ -276,7 +277,7 @@ func (r *Runner) Sweep(ctx context.Context, run string) (int, error) {
 
 func (r *Runner) removeAll(ctx context.Context, selector string) (int, error) {
 	var jobs *batchv1.JobList
-	err := kube.Retry(ctx, func(ctx context.Context) (err error) {
+	err := kube.Insist(ctx, func(ctx context.Context) (err error) {
 		jobs, err = r.Client.BatchV1().Jobs(project.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 		return err
 	})

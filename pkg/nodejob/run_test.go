@@ -152,7 +152,7 @@ func TestDrainWaitsUntilTheAgentsPodsAreGone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{
-			Name: "p", Namespace: "kube-system", Labels: map[string]string{"app.kubernetes.io/name": "kubectl-encryption", "kubectl-encryption/run": "run-1"},
+			Name: "p", Namespace: "kube-system", Labels: agentLabels(),
 		}})
 		r := &Runner{Client: client}
 		go func() {
@@ -171,9 +171,30 @@ func TestDrainSaysThatPodsStay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{
-			Name: "p", Namespace: "kube-system", Labels: map[string]string{"app.kubernetes.io/name": "kubectl-encryption", "kubectl-encryption/run": "run-1"},
+			Name: "p", Namespace: "kube-system", Labels: agentLabels(),
 		}})
 		err := (&Runner{Client: client}).Drain(t.Context(), "run-1")
 		assert.ErrorContains(t, err, "wait until the agents' pods are gone")
 	})
+}
+
+// agentLabels are those of an agent's pod of run-1.
+func agentLabels() map[string]string {
+	return map[string]string{
+		"app.kubernetes.io/name": "kubectl-encryption", "app.kubernetes.io/component": "agent", "kubectl-encryption/run": "run-1",
+	}
+}
+
+func TestDrainLeavesGuardsAlone(t *testing.T) {
+	t.Parallel()
+	guard := agentLabels()
+	guard["app.kubernetes.io/component"] = "guard"
+	client := fake.NewClientset(&corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "kube-system", Labels: guard}, Spec: corev1.PodSpec{NodeName: "n1"},
+	})
+	r := &Runner{Client: client}
+	require.NoError(t, r.Drain(t.Context(), "run-1"), "a guard ends when its work is done")
+	runs, err := r.GuardRuns(t.Context(), "n1")
+	require.NoError(t, err)
+	assert.True(t, runs)
 }

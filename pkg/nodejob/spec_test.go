@@ -31,15 +31,18 @@ func exampleSpec(node string) Spec {
 // What the Job may do on a node is read by people who decide whether it may run: no change of it goes unseen.
 func TestTheWholeJob(t *testing.T) {
 	t.Parallel()
-	got, err := yaml.Marshal(exampleSpec("n1").job())
-	require.NoError(t, err)
-	const golden = "testdata/job.yaml"
-	if *update {
-		require.NoError(t, os.WriteFile(golden, got, 0o600))
+	editing := exampleSpec("n1")
+	editing.NewDir, editing.Manifests = true, true
+	for golden, spec := range map[string]Spec{"testdata/job.yaml": exampleSpec("n1"), "testdata/job-that-edits.yaml": editing} {
+		got, err := yaml.Marshal(spec.job())
+		require.NoError(t, err)
+		if *update {
+			require.NoError(t, os.WriteFile(golden, got, 0o600))
+		}
+		want, err := os.ReadFile(golden)
+		require.NoError(t, err)
+		assert.Equal(t, string(want), string(got))
 	}
-	want, err := os.ReadFile(golden)
-	require.NoError(t, err)
-	assert.Equal(t, string(want), string(got))
 }
 
 func TestTheJobAsksForNoMoreThanItNeeds(t *testing.T) {

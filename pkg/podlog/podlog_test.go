@@ -86,7 +86,8 @@ func TestLast(t *testing.T) {
 	}{
 		{"no log => nothing", fstest.MapFS{}, nil},
 		{
-			"lines of a container runtime => their messages", fstest.MapFS{
+			"lines of a container runtime => their messages",
+			fstest.MapFS{
 				file + "0.log": logFile(1, stamp+" stdout F one\n"+stamp+" stderr F two: more\n2026-11-20T10:00:01.1+01:00 stderr F three\n"),
 			},
 			[]string{"one", "two: more", "three"},
@@ -108,7 +109,8 @@ func TestLast(t *testing.T) {
 		{"one line longer than what is read => nothing", fstest.MapFS{file + "0.log": logFile(1, long)}, nil},
 		{"lines after one => they", fstest.MapFS{file + "0.log": logFile(1, long+"dropped\n1\n2\n")}, []string{"1", "2"}},
 		{
-			"a message whose beginning is not read => left out", fstest.MapFS{
+			"a message whose beginning is not read => left out",
+			fstest.MapFS{
 				file + "0.log": logFile(1, strings.Repeat("x", window)+"\n"+stamp+" stderr P a key's\n"+stamp+" stderr F  end\n"+stamp+" stderr F 1\n"),
 			},
 			[]string{"1"},
@@ -150,6 +152,6 @@ func TestLast_onADisk(t *testing.T) {
 
 func ExampleScrubber_Line() {
 	s := NewScrubber([]byte("keys:\n  - name: a\n    secret: AQEBAQEBAQEBAQEBAQEBAQ==\n"))
-	fmt.Println(s.Line(`Invalid value: {"Secret":"AQEBAQEBAQEBAQEBAQEBAQ=="}: more than one provider specified`)) //nolint:forbidigo // an example prints
+	fmt.Println(s.Line(`Invalid value: {"Secret":"AQEBAQEBAQEBAQEBAQEBAQ=="}: more than one provider specified`))
 	// Output: Invalid value: {"Secret":"[hidden]=="}: more than one provider specified
 }

@@ -35,10 +35,10 @@ var (
 	run = regexp.MustCompile(`[A-Za-z0-9+/_-]{16,}={0,2}`)
 	// secretField is a secret in an EncryptionConfiguration, whatever else is wrong with the file.
 	secretField = regexp.MustCompile(`(?i)\bsecret["']?[ \t]*:[ \t]*["']?([^\s"',}#]{6,})`)
-	// word is a piece of a path or of an identifier: lower case with a number at its end, humps of three letters and
-	// more, or a short number. A key has too much of everything to be made of such pieces alone: of ten million random
-	// keys of 16 bytes none is expected to.
-	word = regexp.MustCompile(`^(?:[a-z]+[0-9]{0,2}|[A-Z]?[a-z]{2,}(?:[A-Z][a-z]{2,})*|[0-9]{0,4})$`)
+	// word is a piece of a path or of an identifier: lower case with a number at its end, humps of four letters and
+	// more, or a short number. A key has too much of everything to be made of such pieces alone: of a million random
+	// keys of 16 bytes about two are, of 32 bytes none. And the node's own keys are known, whatever they look like.
+	word = regexp.MustCompile(`^(?:[a-z]+[0-9]{0,2}|[A-Z]?[a-z]{3,}(?:[A-Z][a-z]{3,})*|[0-9]{1,4})$`)
 )
 
 // NewScrubber knows every secret in the given texts, which are configurations, and whatever in them may be one.

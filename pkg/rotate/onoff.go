@@ -115,11 +115,8 @@ func (r *Run) beginOnOff(ctx context.Context, o plan.Observed, book *ledger.Ledg
 	if err != nil {
 		return false, err
 	}
-	if steps[0].Kind == plan.Close || r.Mode == Disable && r.nothingOn(o) {
-		r.Emit(event.Notice{Text: r.already(o)})
-		return true, nil
-	}
-	if r.edits(steps) {
+	done = steps[0].Kind == plan.Close || r.Mode == Disable && r.nothingOn(o)
+	if !done && r.edits(steps) {
 		if err := r.checkEdits(ctx); err != nil {
 			return false, err
 		}
@@ -129,6 +126,10 @@ func (r *Run) beginOnOff(ctx context.Context, o plan.Observed, book *ledger.Ledg
 			return false, err
 		}
 	}
+	if done {
+		r.Emit(event.Notice{Text: "already so: " + r.already(o)})
+		return true, nil
+	}
 	return false, r.open(ctx, o)
 }
 
@@ -136,17 +137,21 @@ func (r *Run) edits(steps []plan.Step) bool {
 	return slices.ContainsFunc(steps, func(s plan.Step) bool { return s.Kind == plan.EditManifest })
 }
 
-// nothingOn tells whether no kube-apiserver reads a configuration, and kubeadm's does not ask for one.
-func (r *Run) nothingOn(o plan.Observed) bool { return len(o.Readers().Nodes) == 0 && !o.KubeadmStale }
+// nothingOn tells whether no kube-apiserver reads a configuration or is about to, and kubeadm's does not ask for one.
+func (r *Run) nothingOn(o plan.Observed) bool {
+	edited := slices.ContainsFunc(o.Nodes, func(n plan.Node) bool { return n.Edited })
+	return len(o.Readers().Nodes) == 0 && !edited && !o.KubeadmStale
+}
 
+// already says how it is, where there is nothing to do.
 func (r *Run) already(o plan.Observed) string {
 	switch {
 	case r.Mode == Enable:
-		return fmt.Sprintf("already so: %s stored with key %s", areStored(r.about(o)), r.goal.Target)
+		return fmt.Sprintf("%s stored with key %s", areStored(r.about(o)), r.goal.Target)
 	case r.nothingOn(o):
-		return "already so: no kube-apiserver has an encryption configuration"
+		return "no kube-apiserver has an encryption configuration"
 	}
-	return "already so: " + areStored(r.about(o)) + " stored in plaintext"
+	return areStored(r.about(o)) + " stored in plaintext"
 }
 
 func areStored(list []string) string { return strings.Join(list, ", ") + " are" }
@@ -182,12 +187,11 @@ func (r *Run) supersede(ctx context.Context, open ledger.Rotation) error {
 func underWay(open ledger.Rotation) error {
 	since := open.StartTime.UTC().Format("2006-01-02 15:04 MST")
 	if open.Command != "" {
-		e := hint.New(fmt.Errorf("the %s that began %s has not ended", open.Command, since),
-			"go on with: "+project.Command+" "+open.Command+" --resume")
+		hints := []string{"go on with: " + project.Command + " " + open.Command + " --resume"}
 		if open.Command == string(Enable) {
-			e = hint.New(e, "or take it back with: "+project.Command+" disable")
+			hints = append(hints, "or take it back with: "+project.Command+" disable --remove-flags")
 		}
-		return e
+		return hint.New(fmt.Errorf("the %s that began %s has not ended", open.Command, since), hints...)
 	}
 	return hint.New(fmt.Errorf("the rotation to key %s that began %s has not ended", open.To, since), "go on with: "+project.Command+" rotate --resume",
 		"or, while nothing is written with the new key, take it back with: "+project.Command+" rotate --abort")
@@ -266,12 +270,6 @@ func (r *Run) checkPatterns() error {
 	if err := encconfig.CheckResources(r.Resources); err != nil {
 		return hint.New(fmt.Errorf("%w: kube-apiserver would not take it", err),
 			"kubectl api-resources lists what is served; a group is written behind a dot: deployments.apps")
-	}
-	for _, name := range r.Resources {
-		if isEvents(name) && r.Mode == Enable {
-			r.Emit(event.Warning{Text: "events are many, written often and gone within the hour: encrypting them costs much and hides little. " +
-				"Those that are stored already are not migrated, they expire"})
-		}
 	}
 	return nil
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
@@ -174,13 +173,15 @@ func TestTextsOfWhatTurnsEncryptionOnAndOff(t *testing.T) {
 
 func TestEventsAreEncryptedWithAWarning(t *testing.T) {
 	t.Parallel()
-	var warned []string
-	r := &Run{Options: Options{Mode: Enable, Resources: []string{"secrets", "events"}, Emit: func(e event.Event) {
-		if w, ok := e.(event.Warning); ok {
-			warned = append(warned, w.Text)
-		}
-	}}}
-	require.NoError(t, r.checkPatterns())
-	require.Len(t, warned, 1)
-	assert.Contains(t, warned[0], "events are many")
+	for name, tc := range map[string]struct {
+		options Options
+		warned  bool
+	}{
+		"enable with events":    {Options{Mode: Enable, Resources: []string{"secrets", "events"}}, true},
+		"enable without events": {Options{Mode: Enable, Resources: DefaultResources()}, false},
+		"disable with events":   {Options{Mode: Disable, Resources: []string{"events"}}, false},
+	} {
+		warnings := (&Run{Options: tc.options}).warnOfEvents()
+		assert.Equal(t, tc.warned, len(warnings) > 0, name)
+	}
 }

@@ -51,7 +51,8 @@ type Options struct {
 	Keep int
 	// Resources to migrate, for MigrateOnly, or to turn encryption on or off for.
 	Resources []string
-	// ConfigDir is where Enable puts the configuration on nodes that have none.
+	// ConfigDir is where Enable puts the configuration on nodes that have none. Empty for where other nodes have it, or
+	// the default.
 	ConfigDir string
 	// RollbackAfter is how long a kube-apiserver may take to be ready with an edited manifest.
 	RollbackAfter time.Duration

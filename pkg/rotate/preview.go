@@ -79,13 +79,21 @@ func (r *Run) planOnOff(ctx context.Context, p *v1alpha1.RotationPlan, on string
 		Enable:  fmt.Sprintf("encrypt %s with key %s", strings.Join(r.about(o), ", "), r.goal.Target),
 		Disable: fmt.Sprintf("store %s in plaintext", strings.Join(r.about(o), ", ")),
 	}[r.Mode] + on
+	inspect := []v1alpha1.PlanStep{{Stage: "inspect", Text: "look at the nodes, whether that is so"}}
 	if r.Mode == Disable && r.nothingOn(o) {
-		p.Goal, p.Steps = r.already(o), []v1alpha1.PlanStep{{Stage: "inspect", Text: "look at the nodes"}}
+		p.Goal, p.Steps = "change nothing: "+r.already(o)+on, inspect
 		return p, nil
+	}
+	if known {
+		o.Progress = r.followed(r.view.Ledger.Trusted(r.goal.Target, o.Nodes[0].Config.Digest), *o.Nodes[0].Config)
 	}
 	steps, err := plan.Preview(o, r.goal)
 	if err != nil {
 		return nil, r.explain(ctx, "plan", err)
+	}
+	if steps[0].Kind == plan.Close {
+		p.Goal, p.Steps = "change nothing: "+r.already(o)+on, inspect
+		return p, nil
 	}
 	for _, s := range steps[:len(steps)-1] {
 		p.Steps = append(p.Steps, v1alpha1.PlanStep{Stage: r.stage(s), Text: r.text(s)})
@@ -142,6 +150,18 @@ const gcmWrites = 200_000
 
 // warnings tells what to think about before saying yes.
 func (r *Run) warnings(ctx context.Context, o plan.Observed) []string {
+	return append(r.warnOfEvents(), r.warnOfWrites(ctx, o)...)
+}
+
+func (r *Run) warnOfEvents() []string {
+	if r.Mode != Enable || !slices.ContainsFunc(r.Resources, isEvents) {
+		return nil
+	}
+	return []string{"events are many, written often and gone within the hour: encrypting them costs much and hides little. " +
+		"Those that are stored already are not migrated, they expire"}
+}
+
+func (r *Run) warnOfWrites(ctx context.Context, o plan.Observed) []string {
 	if r.goal.Target.Provider != encconfig.AESGCM {
 		return nil
 	}
@@ -208,6 +228,9 @@ func (r *Run) migrated() string {
 	for _, res := range r.covered(r.agreed()) {
 		objects += r.record.Migrations[res.Name()].Objects
 		names = append(names, res.Name())
+	}
+	if len(names) == 0 {
+		return "nothing of it has to be migrated"
 	}
 	return fmt.Sprintf("all %d objects of %s are stored with it", objects, strings.Join(names, ", "))
 }

@@ -4,6 +4,7 @@
 package rotate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -148,7 +149,7 @@ func (r *Run) configDir() string {
 	if open := r.view.Ledger.Open(); r.Continue && open != nil && open.ConfigDir != "" {
 		return open.ConfigDir
 	}
-	return r.ConfigDir
+	return cmp.Or(r.ConfigDir, project.DefaultConfigDir)
 }
 
 // lasting are the migrations that a change of the configuration does not touch: those of resources that are written

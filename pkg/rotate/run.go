@@ -4,7 +4,6 @@
 package rotate
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -14,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
@@ -26,7 +27,6 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/reload"
 )
 
@@ -62,7 +62,6 @@ type state struct {
 
 // New prepares a run. It sends no request.
 func New(c *kube.Cluster, o Options) (*Run, error) {
-	o.ConfigDir = cmp.Or(o.ConfigDir, project.DefaultConfigDir)
 	id := make([]byte, 4)
 	if _, err := rand.Read(id); err != nil {
 		return nil, fmt.Errorf("draw the run's name: %w", err)
@@ -89,8 +88,41 @@ func sleep(ctx context.Context, d time.Duration) error {
 // ID is the run's name: in labels, in the ledger, in the lock.
 func (r *Run) ID() string { return r.id }
 
-// Preflight checks that the run can be made, without changing anything: permissions, then the control plane.
+// Preflight checks that the run can be made, without changing anything: permissions, then the control plane. A run
+// that goes on with an edit of a manifest waits for the kube-apiserver that the edit has restarted.
 func (r *Run) Preflight(ctx context.Context) error {
+	deadline := time.Now().Add(r.RollbackAfter + guardMargin)
+	var told string
+	for {
+		err := r.preflight(ctx)
+		if err == nil || !r.editMayBeUnderWay(err) || time.Now().After(deadline) {
+			return err
+		}
+		if text := cause(err); text != told {
+			told = text
+			r.Emit(event.Notice{Text: "waiting for a kube-apiserver whose manifest was edited: " + text})
+		}
+		if err := r.sleep(ctx, pollInterval); err != nil {
+			return err
+		}
+	}
+}
+
+// editMayBeUnderWay tells whether it may be due to an earlier edit that the control plane is not in order, for a run
+// that goes on with one.
+func (r *Run) editMayBeUnderWay(err error) bool {
+	if !r.Continue {
+		return false
+	}
+	if r.view == nil { // to ask what one may do is forbidden to nobody but by a kube-apiserver that has only just started
+		return kube.Passing(err) || apierrors.IsForbidden(err)
+	}
+	open := r.view.Ledger.Open()
+	editing := open != nil && (open.Stage == string(plan.EditManifest) || open.Stage == string(plan.AwaitEdit))
+	return editing && (len(r.view.ControlPlane.Disagreements) > 0 || len(r.view.Errors) > 0 || kube.Passing(err))
+}
+
+func (r *Run) preflight(ctx context.Context) error {
 	if err := r.cluster.CheckAccess(ctx, r.permissions()); err != nil {
 		return err
 	}
@@ -167,10 +199,24 @@ func (r *Run) recheck(ctx context.Context) error {
 
 // usable refuses control planes on which the run can't do its work.
 func (r *Run) usable(view *observe.View) error {
-	if r.changesFlags() {
-		return view.Known()
+	if !r.changesFlags() {
+		return view.Usable()
 	}
-	return view.Usable()
+	if err := view.Known(); err != nil {
+		return err
+	}
+	return r.checkPlace(view)
+}
+
+// checkPlace refuses a folder that was asked for where the configuration is in another one already.
+func (r *Run) checkPlace(view *observe.View) error {
+	for _, in := range view.ControlPlane.Instances {
+		if dir := in.Manifest.HostDir; r.ConfigDir != "" && dir != "" && dir != r.ConfigDir {
+			return hint.Errorf("leave --config-dir out; a file that is in use is not moved",
+				"the configuration of node %s is in %s, not in %s", in.Node, dir, r.ConfigDir)
+		}
+	}
+	return nil
 }
 
 // checkConfigs asks, for each configuration that the nodes have, whether what it encrypts may be migrated.

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -75,19 +76,20 @@ func (c *cluster) digests(t *testing.T) map[string]string {
 	return list
 }
 
-// keys are all keys of a node's file, in the order in which kube-apiserver tries them. The first one writes.
+// keys are all keys of a node's file that Secrets are tried with, in the order in which kube-apiserver tries them. The first one writes.
 func (n *node) keys(t *testing.T) []key {
 	t.Helper()
 	var config apiserverv1.EncryptionConfiguration
 	require.NoError(t, yaml.UnmarshalStrict(n.read(t), &config))
-	require.Len(t, config.Resources, 1)
+	at := slices.IndexFunc(config.Resources, func(r apiserverv1.ResourceConfiguration) bool { return slices.Contains(r.Resources, "secrets") })
+	require.NotEqual(t, -1, at, "there is a rule for Secrets")
 	var list []key
 	add := func(provider string, keys []apiserverv1.Key) {
 		for _, k := range keys {
 			list = append(list, key{provider: provider, name: k.Name, secret: k.Secret})
 		}
 	}
-	for _, p := range config.Resources[0].Providers {
+	for _, p := range config.Resources[at].Providers {
 		switch {
 		case p.AESGCM != nil:
 			add("aesgcm", p.AESGCM.Keys)

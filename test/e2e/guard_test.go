@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -48,14 +49,29 @@ func (c *cluster) setting(t *testing.T) setting {
 	return s
 }
 
-// awaitManifest waits until the manifest of a node is, or is not, a certain one.
-func (n *node) awaitManifest(t *testing.T, limit time.Duration, manifest string, is bool) {
+// awaitEdit waits until the manifest of a node is another one than before, while the plugin is at work.
+func (n *node) awaitEdit(t *testing.T, p *process, before string) {
 	t.Helper()
 	const often = 5 * time.Millisecond
-	err := wait.PollUntilContextTimeout(t.Context(), often, limit, true, func(context.Context) (bool, error) {
-		return (n.manifest(t) == manifest) == is, nil
+	err := wait.PollUntilContextTimeout(t.Context(), often, waitLimit, true, func(context.Context) (bool, error) {
+		select {
+		case <-p.ended:
+			return false, fmt.Errorf("the plugin has ended: %s", &p.stderr)
+		default:
+			return n.manifest(t) != before, nil
+		}
 	})
-	require.NoError(t, err, "the manifest of %s is, or is not, the given one: %t", n.name, is)
+	require.NoError(t, err, "the manifest of %s is edited", n.name)
+}
+
+// awaitManifest waits until a node has a certain manifest.
+func (n *node) awaitManifest(t *testing.T, limit time.Duration, manifest string) {
+	t.Helper()
+	const often = 100 * time.Millisecond
+	err := wait.PollUntilContextTimeout(t.Context(), often, limit, true, func(context.Context) (bool, error) {
+		return n.manifest(t) == manifest, nil
+	})
+	require.NoError(t, err, "the manifest of %s is the given one", n.name)
 }
 
 // awaitCalm waits until no guard is at work and every kube-apiserver is ready.

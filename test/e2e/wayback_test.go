@@ -61,13 +61,13 @@ func (c *cluster) comeBack(t *testing.T, b breakdown) {
 	call(t, b.begin)
 	p := c.begin(t, "enable", "--yes", "--rollback-after", b.limit.String())
 	if !b.unedited {
-		n.awaitManifest(t, waitLimit, before.manifests[n.name], false)
+		n.awaitEdit(t, p, before.manifests[n.name])
 		edited := time.Now()
 		call(t, b.edited)
 		if b.killed {
 			p.kill(t)
 		}
-		n.awaitManifest(t, b.limit+time.Minute, before.manifests[n.name], true)
+		n.awaitManifest(t, b.limit+time.Minute, before.manifests[n.name])
 		t.Logf("the old manifest is back %s after the edit", time.Since(edited).Round(time.Second))
 		call(t, b.end)
 	}
@@ -107,7 +107,7 @@ func (c *cluster) cutPower(t *testing.T, command ...string) {
 	n := c.nodes[0]
 	before := n.manifest(t)
 	p := c.begin(t, append(command, "--yes")...)
-	n.awaitManifest(t, waitLimit, before, false)
+	n.awaitEdit(t, p, before)
 	edited := n.manifest(t)
 	c.reboot(t, n)
 	code := p.wait(t)

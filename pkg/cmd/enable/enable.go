@@ -42,10 +42,14 @@ func NewCommand(shared options.Shared) *cobra.Command {
 			if err := f.Validate(cmd); err != nil {
 				return err
 			}
-			return f.Run(cmd.Context(), rotate.Options{
+			o := rotate.Options{
 				Mode: rotate.Enable, Continue: f.Resume, Provider: encconfig.Provider(f.Provider), Resources: f.Resources,
-				ConfigDir: path.Clean(f.ConfigDir), RollbackAfter: f.RollbackAfter, Keep: f.Keep,
-			})
+				RollbackAfter: f.RollbackAfter, Keep: f.Keep,
+			}
+			if cmd.Flags().Changed("config-dir") {
+				o.ConfigDir = path.Clean(f.ConfigDir)
+			}
+			return f.Run(cmd.Context(), o)
 		},
 	}
 	f.AddFlags(cmd)
