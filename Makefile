@@ -83,7 +83,7 @@ cluster-down: $(CLUSTER) ## End the real cluster and remove all of it
 	$(CLUSTER) down
 
 .PHONY: demo
-demo: build deps ## Start a real one-node cluster, rotate its key, and show it
+demo: build deps ## Start a real one-node cluster, encrypt what it stores, rotate the key, and show it
 	CLUSTER=$(CLUSTER) AGENT_TAR=$(AGENT_TAR) PATH=$(BIN):$$PATH test/demo.sh
 
 ##
@@ -119,7 +119,7 @@ test-e2e: $(TALLY) build deps ## The whole program on real clusters of one and t
 	$(TALLY) --suite e2e --dir $(TEST) -- go test -json -tags e2e -count=1 -timeout 40m ./test/e2e/...
 
 .PHONY: test-matrix
-test-matrix: build deps ## One rotation on each further version of Kubernetes: the older proof
+test-matrix: build deps ## enable and rotate on each further version of Kubernetes: the older proof
 	PLUGIN=$(BIN)/kubectl-encryption CLUSTER=$(CLUSTER) AGENT_TAR=$(AGENT_TAR) test/matrix.sh v1.33.13
 
 .PHONY: test-race

@@ -2,7 +2,8 @@
 # Copyright The kubectl-encryption Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# The demo: a real one-node cluster, real objects, one rotation, and what is stored before and after.
+# The demo: a real one-node cluster in plaintext, real objects, encryption turned on, one rotation, and what is stored
+# before and after.
 # Run it by `make demo`, which builds what is needed.
 set -euo pipefail
 
@@ -20,8 +21,8 @@ if ! command -v kubectl >/dev/null; then
 fi
 trap '"$CLUSTER" down --dir "$dir"' EXIT
 
-say "A real kubeadm control plane of one node, encrypting with aesgcm, key 1"
-"$CLUSTER" up --dir "$dir" --nodes 1 --encryption aesgcm --load-image "$AGENT_TAR"
+say "A real kubeadm control plane of one node, which stores everything in plaintext"
+"$CLUSTER" up --dir "$dir" --nodes 1 --encryption none --load-image "$AGENT_TAR"
 export KUBECONFIG=$dir/kubeconfig
 
 say "Real objects: 100 Secrets and 20 ConfigMaps"
@@ -39,9 +40,14 @@ stored secrets/default/demo-1
 stored configmaps/default/demo-1
 
 say "The plan"
-run kubectl encryption rotate --dry-run
+run kubectl encryption enable --dry-run
 
-say "The rotation (kube-apiserver looks at its file once a minute)"
+say "Encryption is turned on; the kube-apiserver restarts once, watched by a guard on its node"
+run kubectl encryption enable --yes
+stored secrets/default/demo-1
+stored configmaps/default/demo-1
+
+say "A rotation: no restart, but kube-apiserver looks at its file once a minute"
 run kubectl encryption rotate --yes
 
 say "After"

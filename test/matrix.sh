@@ -2,7 +2,7 @@
 # Copyright The kubectl-encryption Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# One rotation on three nodes of each version of Kubernetes that is named. Before 1.34 a kube-apiserver does not say
+# Encryption turned on and one rotation on three nodes of each version of Kubernetes that is named. Before 1.34 a kube-apiserver does not say
 # which configuration it has loaded, so the proof is another one there. `make test-matrix` runs it.
 set -euo pipefail
 
@@ -10,9 +10,10 @@ failed=0 passed=0
 for version in "$@"; do
 	dir=$PWD/_output/matrix-$version
 	echo "== $version"
-	"$CLUSTER" up --dir "$dir" --nodes 3 --encryption aesgcm --kubernetes "$version" --load-image "$AGENT_TAR"
+	"$CLUSTER" up --dir "$dir" --nodes 3 --encryption none --kubernetes "$version" --load-image "$AGENT_TAR"
 	export KUBECONFIG=$dir/kubeconfig
 	ok=true
+	"$PLUGIN" enable --yes || ok=false
 	"$PLUGIN" rotate --yes --provider secretbox || ok=false
 	"$PLUGIN" status
 	for resource in secrets configmaps; do

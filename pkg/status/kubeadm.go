@@ -92,8 +92,8 @@ func (k Kubeadm) joinHints(instances []controlplane.Instance) []string {
 		}
 	}
 	if len(hints) == 0 {
-		hints = append(hints, "before a new control-plane node joins, hand the file over to it, or its kube-apiserver does not start: "+
-			project.Command+" join --recipient KEY (KEY is what encryption-agent recipient prints there)")
+		// One that joins without it is not to be seen: its kubelet waits for its own kube-apiserver.
+		hints = append(hints, "a new control-plane node needs the configuration before it joins: "+project.Command+" join --help")
 	}
 	return hints
 }

@@ -32,7 +32,12 @@ func wayBack(t *testing.T, c *cluster) {
 		c.cutPower(t, "disable", "--remove-flags")
 		c.checkOff(t, before)
 	})
-	t.Run("what finds the disk full at any step goes on when there is room", c.fillDiskAtEveryStep)
+	t.Run("enable that finds the disk full at any step goes on when there is room", c.fillDiskAtEveryStep)
+	t.Run("disable that is killed at every step goes on", func(t *testing.T) {
+		stages := []string{"promote", "await", "settle", "migrate", "age", "kubeadm-config", "edit-manifest", "await-edit", "close"}
+		c.killEveryStep(t, []string{"disable", "--remove-flags"}, stages, c.calmDown)
+		c.checkOff(t, before)
+	})
 }
 
 // breakdown is a reason why enable can't work on a node.
