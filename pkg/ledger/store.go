@@ -32,7 +32,11 @@ type Store struct {
 
 // Load reads the record. Without one it is empty, and found is false.
 func (s Store) Load(ctx context.Context) (l *Ledger, found bool, err error) {
-	cm, err := s.Client.ConfigMaps(project.Namespace).Get(ctx, project.Name, metav1.GetOptions{})
+	var cm *corev1.ConfigMap
+	err = kube.Retry(ctx, func(ctx context.Context) error {
+		cm, err = s.Client.ConfigMaps(project.Namespace).Get(ctx, project.Name, metav1.GetOptions{})
+		return err
+	})
 	if apierrors.IsNotFound(err) {
 		return &Ledger{Version: Version}, false, nil
 	}

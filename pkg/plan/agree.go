@@ -135,6 +135,10 @@ func (g Goal) adds(a, b encconfig.Description) bool {
 		reaches(a, b, encconfig.Change{Kind: encconfig.AddReadKey, Keys: []encconfig.Key{newestIn(b, g.Target)}, Resources: scope}) {
 		return true
 	}
+	plain := encconfig.Change{Kind: encconfig.AddReadKey, Keys: []encconfig.Key{{Provider: encconfig.Identity}}, Resources: withoutPlaintext(a)}
+	if len(plain.Resources) > 0 && reaches(a, b, plain) {
+		return true
+	}
 	return slices.ContainsFunc(b.Keys(), func(k encconfig.Key) bool {
 		return reaches(a, b, encconfig.Change{Kind: encconfig.AddReadKey, Keys: []encconfig.Key{k}})
 	})

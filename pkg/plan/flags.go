@@ -3,7 +3,11 @@
 
 package plan
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+)
 
 // Flags is what a kube-apiserver is told about its encryption configuration.
 type Flags int
@@ -31,15 +35,33 @@ const (
 	RemoveFlags
 )
 
-// set is rule 8 on the way in: every node has the same file, whose keys every resource of the goal can be read with.
-func set(o Observed, g Goal) (step Step, needed bool) {
+// set is rule 8 on the way in: every node has the same file, whose keys every resource of the goal can be read with. So
+// can plaintext, before a node reads the file that has written nothing else until now.
+func set(o Observed, g Goal, agreed encconfig.Description) (step Step, needed bool, err error) {
 	if g.Flags != SetFlags {
-		return Step{}, false
+		return Step{}, false, nil
 	}
-	if n := o.without(FlagsSet); n != nil {
-		return edit(*n, FlagsSet), true
+	n := o.without(FlagsSet)
+	if n == nil {
+		return Step{Kind: KubeadmConfig, Flags: FlagsSet}, o.KubeadmStale, nil
 	}
-	return Step{Kind: KubeadmConfig, Flags: FlagsSet}, o.KubeadmStale
+	if blind := withoutPlaintext(agreed); n.Flags == FlagsUnset && len(blind) > 0 {
+		plain := encconfig.Change{Kind: encconfig.AddReadKey, Keys: []encconfig.Key{{Provider: encconfig.Identity}}, Resources: blind}
+		step, err := push(agreed, plain, o.Nodes[0].Name, o.names())
+		return step, true, err
+	}
+	return edit(*n, FlagsSet), true, nil
+}
+
+// withoutPlaintext are the resources whose plaintext can't be read.
+func withoutPlaintext(d encconfig.Description) []string {
+	var blind []string
+	for _, r := range d.Rules {
+		if r.Index(encconfig.Key{Provider: encconfig.Identity}) < 0 {
+			blind = append(blind, r.Resources...)
+		}
+	}
+	return blind
 }
 
 // remove is rule 9.

@@ -86,12 +86,19 @@ func TestPreviewOfWhatTurnsEncryptionOnAndOff(t *testing.T) {
 		"a node that joined without flags and without a file": {
 			plan.Observed{Nodes: append(nodes("", "gcm1 identity"), bare("b")...), Progress: plan.Progress{Settled: true, Migrated: true}},
 			on,
-			[]string{"push keep a to b aesgcm/1 identity", "edit-manifest b", "await-edit b", "await", "close", "done"},
+			[]string{"push keep a to b aesgcm/1 identity", "edit-manifest b", "await-edit b", "await", "settle", "migrate", "close", "done"},
 		},
 		"a node that joined with a file that nobody reads": {
 			plan.Observed{Nodes: set(nodes("", "gcm1 identity", "gcm9 identity"), "set", "unset"), Progress: plan.Progress{Settled: true, Migrated: true}},
 			on,
-			[]string{"push keep a to b aesgcm/1 identity", "edit-manifest b", "await-edit b", "await", "close", "done"},
+			[]string{"push keep a to b aesgcm/1 identity", "edit-manifest b", "await-edit b", "await", "settle", "migrate", "close", "done"},
+		},
+		"a node that lost its flags, where plaintext can't be read": {
+			plan.Observed{Nodes: set(nodes("", "gcm1", "gcm1"), "set", "unset"), Progress: plan.Progress{Settled: true, Migrated: true}},
+			on,
+			[]string{
+				"push add-read-key a to a,b aesgcm/1 identity", "await", "edit-manifest b", "await-edit b", "await", "settle", "migrate", "close", "done",
+			},
 		},
 		"everything is so already": {
 			plan.Observed{Nodes: nodes("", "gcm1 identity"), Progress: plan.Progress{Settled: true, Migrated: true, Closed: true}}, on, []string{"done"},

@@ -103,8 +103,8 @@ func Next(o Observed, g Goal) (Step, error) {
 	if !g.Writes(*agreed) {
 		return towardsWriteKey(o, g, *agreed) // rules 4 and 8
 	}
-	if step, needed := set(o, g); needed { // rule 8
-		return step, nil
+	if step, needed, err := set(o, g, *agreed); needed || err != nil { // rule 8
+		return step, err
 	}
 	switch {
 	case !o.Progress.Settled: // rule 5
@@ -139,8 +139,8 @@ func towardsWriteKey(o Observed, g Goal, agreed encconfig.Description) (Step, er
 		}
 		return push(agreed, change, o.Nodes[0].Name, o.names())
 	}
-	if step, needed := set(o, g); needed { // rule 8
-		return step, nil
+	if step, needed, err := set(o, g, agreed); needed || err != nil { // rule 8
+		return step, err
 	}
 	return push(agreed, change, o.Nodes[0].Name, o.names())
 }

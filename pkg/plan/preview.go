@@ -53,6 +53,9 @@ func (o Observed) After(s Step) Observed {
 	case EditManifest:
 		n := next.at(s.Targets)
 		n.Edited, n.EditedTo = true, s.Flags
+		if n.Flags == FlagsUnset { // it has written plaintext until now
+			next.Progress.Settled, next.Progress.Migrated = false, false
+		}
 	case KubeadmConfig:
 		next.KubeadmStale = false
 	case Age:

@@ -96,7 +96,8 @@ func Ask(ctx context.Context, address string) (Answer, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	return a, a.exchange(conn)
+	err = a.exchange(conn)
+	return a, err
 }
 
 func (a *Answer) exchange(conn io.ReadWriter) error {

@@ -29,7 +29,7 @@ func (r *Run) await(ctx context.Context) (string, error) {
 			Stage: stageAwait, Done: total - len(lagging), Total: total, Unit: "kube-apiservers", Detail: strings.Join(lagging, "; "),
 		})
 		if len(lagging) == 0 {
-			r.unproven = false
+			clear(r.unproven)
 			return "", r.converged(ctx)
 		}
 		if time.Now().After(deadline) {
@@ -85,12 +85,13 @@ func (r *Run) lagging(ctx context.Context) []string {
 
 // converged puts the proven configuration on record, if all nodes have the same.
 func (r *Run) converged(ctx context.Context) error {
-	first := r.files[r.view.ControlPlane.Instances[0].Node]
-	if len(r.readers()) < len(r.view.ControlPlane.Instances) {
+	readers := r.readers()
+	if len(readers) == 0 || len(readers) < len(r.view.ControlPlane.Instances) && r.goal.Flags != plan.RemoveFlags {
 		return nil
 	}
-	for _, f := range r.files {
-		if f.Digest != first.Digest {
+	first := r.files[readers[0].Node]
+	for _, in := range readers {
+		if r.files[in.Node].Digest != first.Digest {
 			return nil
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
@@ -71,11 +72,22 @@ func (r *Run) editManifest(ctx context.Context, step plan.Step) error {
 		if err := r.recheck(ctx); err != nil {
 			return err
 		}
-		r.unproven = true
+		r.unproven[node] = true
+		if err := r.distrust(ctx, node, step); err != nil {
+			return err
+		}
 		// An interruption waits for the answer: what was handed over is better known than guessed.
 		_, err = agents.Sessions[node].Ask(context.WithoutCancel(ctx), agentapi.Request{Op: agentapi.EditManifest, Edit: r.edit(step)})
 		return err
 	})
+}
+
+// distrust forgets what is proven of the data where a node that had no flags gets them: it has written plaintext.
+func (r *Run) distrust(ctx context.Context, node string, step plan.Step) error {
+	if step.Flags != plan.FlagsSet || r.instance(node).Manifest.ConfigPath != "" {
+		return nil
+	}
+	return r.note(ctx, func(rec *ledger.Rotation) { rec.Migrations, rec.SettleTime = nil, nil })
 }
 
 // edit is what an agent is asked for.

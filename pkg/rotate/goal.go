@@ -187,7 +187,7 @@ func (r *Run) open(ctx context.Context, o plan.Observed) error {
 	}
 	return r.ledger().Update(ctx, func(l *ledger.Ledger) {
 		record := r.record
-		if agreed != nil {
+		if agreed != nil && len(r.readers()) == len(r.view.ControlPlane.Instances) {
 			inherit(&record, l.Trusted(record.To, agreed.Digest))
 		}
 		l.HighestKey = max(l.HighestKey, keys.Number(record.To.Name))

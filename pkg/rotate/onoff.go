@@ -106,18 +106,8 @@ func (r *Run) beginOnOff(ctx context.Context, o plan.Observed, book *ledger.Ledg
 	if o.KubeadmStale, err = r.kubeadmStale(ctx); err != nil {
 		return false, err
 	}
-	agreed := o.Agreed()
-	if agreed != nil {
-		rec := book.Trusted(r.goal.Target, agreed.Digest)
-		o.Progress = r.followed(rec, *agreed)
-	}
-	steps, err := plan.Preview(o, r.goal)
-	if err != nil {
-		return false, err
-	}
-	done = steps[0].Kind == plan.Close || r.Mode == Disable && r.nothingOn(o)
-	if !done && r.edits(steps) {
-		if err := r.checkEdits(ctx); err != nil {
+	if done = r.Mode == Disable && r.nothingOn(o); !done {
+		if done, err = r.check(ctx, o, book); err != nil {
 			return false, err
 		}
 	}
@@ -131,6 +121,41 @@ func (r *Run) beginOnOff(ctx context.Context, o plan.Observed, book *ledger.Ledg
 		return true, nil
 	}
 	return false, r.open(ctx, o)
+}
+
+// check looks ahead, before anything is changed: at the rights, the plan, and whether manifests can be edited. It tells
+// whether there is nothing to do.
+func (r *Run) check(ctx context.Context, o plan.Observed, book *ledger.Ledger) (done bool, err error) {
+	if err := r.checkGoal(ctx, o); err != nil {
+		return false, err
+	}
+	agreed := o.Agreed()
+	if agreed != nil {
+		o.Progress = r.followed(book.Trusted(r.goal.Target, agreed.Digest), *agreed)
+	}
+	steps, err := plan.Preview(o, r.goal)
+	if open := book.Open(); err != nil && open != nil && agreed == nil {
+		return false, hint.New(fmt.Errorf("the %s that began %s was stopped while it changed files", open.Command, since(*open)),
+			"let it end first, with: "+project.Command+" "+open.Command+" --resume")
+	}
+	if err != nil {
+		return false, err
+	}
+	if r.edits(steps) {
+		if err := r.checkEdits(ctx); err != nil {
+			return false, err
+		}
+	}
+	return steps[0].Kind == plan.Close, nil
+}
+
+// checkGoal asks for the rights that the goal's migrations need, and learns which groups are stored elsewhere.
+func (r *Run) checkGoal(ctx context.Context, o plan.Observed) error {
+	var d encconfig.Description
+	if file := someConfig(o); file != nil {
+		d = *file
+	}
+	return r.checkMigration(ctx, d)
 }
 
 func (r *Run) edits(steps []plan.Step) bool {
@@ -185,17 +210,22 @@ func (r *Run) supersede(ctx context.Context, open ledger.Rotation) error {
 
 // underWay refuses to begin something while something else has not ended.
 func underWay(open ledger.Rotation) error {
-	since := open.StartTime.UTC().Format("2006-01-02 15:04 MST")
 	if open.Command != "" {
 		hints := []string{"go on with: " + project.Command + " " + open.Command + " --resume"}
-		if open.Command == string(Enable) {
+		if wasOff(open) {
 			hints = append(hints, "or take it back with: "+project.Command+" disable --remove-flags")
 		}
-		return hint.New(fmt.Errorf("the %s that began %s has not ended", open.Command, since), hints...)
+		return hint.New(fmt.Errorf("the %s that began %s has not ended", open.Command, since(open)), hints...)
 	}
-	return hint.New(fmt.Errorf("the rotation to key %s that began %s has not ended", open.To, since), "go on with: "+project.Command+" rotate --resume",
+	return hint.New(fmt.Errorf("the rotation to key %s that began %s has not ended", open.To, since(open)), "go on with: "+project.Command+" rotate --resume",
 		"or, while nothing is written with the new key, take it back with: "+project.Command+" rotate --abort")
 }
+
+func since(open ledger.Rotation) string { return open.StartTime.UTC().Format("2006-01-02 15:04 MST") }
+
+// wasOff tells whether a record is of an enable before which nothing was encrypted: disable takes that one back, and
+// no other.
+func wasOff(open ledger.Rotation) bool { return open.Command == string(Enable) && len(open.From) == 0 }
 
 // goOnOnOff takes the goal from the record.
 func (r *Run) goOnOnOff(ctx context.Context, o plan.Observed, book *ledger.Ledger) (done bool, err error) {
@@ -215,6 +245,9 @@ func (r *Run) goOnOnOff(ctx context.Context, o plan.Observed, book *ledger.Ledge
 		r.goal.Flags = plan.RemoveFlags
 	}
 	r.RemoveFlags = open.RemoveFlags
+	if err := r.checkGoal(ctx, o); err != nil {
+		return false, err
+	}
 	return r.reopen(ctx, o, book, *open)
 }
 
@@ -254,14 +287,14 @@ func (r *Run) aged(rec *ledger.Rotation, agreed encconfig.Description, now time.
 // followed is how far the data is on record to have followed the goal's key. Where the goal is about nothing that is
 // stored, there is nothing to follow; but to be rid of the flags, even what expires by itself is waited for.
 func (r *Run) followed(rec *ledger.Rotation, agreed encconfig.Description) plan.Progress {
-	if !r.goal.Writes(agreed) {
-		return plan.Progress{}
+	if !r.goal.Writes(agreed) || r.Mode == Enable && len(r.readers()) < len(r.view.ControlPlane.Instances) {
+		return plan.Progress{} // a node without flags writes plaintext, whatever was proven before
 	}
 	names := resourceNames(r.covered(agreed))
 	if len(names) == 0 && r.goal.Flags != plan.RemoveFlags {
 		return plan.Progress{Settled: true, Migrated: true}
 	}
-	settled := rec.Settled(names) && (len(names) > 0 || rec.SettleTime != nil)
+	settled := rec.Settled(names) && (r.goal.Flags != plan.RemoveFlags || rec.SettleTime != nil)
 	return plan.Progress{Settled: settled, Migrated: rec.Migrated(names)}
 }
 

@@ -185,3 +185,62 @@ func TestEventsAreEncryptedWithAWarning(t *testing.T) {
 		assert.Equal(t, tc.warned, len(warnings) > 0, name)
 	}
 }
+
+func TestNothingIsOnWhenNobodyReadsAFileOrIsAboutTo(t *testing.T) {
+	t.Parallel()
+	off := plan.Node{Name: "n1", Flags: plan.FlagsUnset}
+	for name, tc := range map[string]struct {
+		observed plan.Observed
+		want     bool
+	}{
+		"no flags":                       {plan.Observed{Nodes: []plan.Node{off}}, true},
+		"no flags, and kubeadm has them": {plan.Observed{Nodes: []plan.Node{off}, KubeadmStale: true}, false},
+		"no flags, and a guard at work":  {plan.Observed{Nodes: []plan.Node{{Name: "n1", Flags: plan.FlagsUnset, Edited: true}}}, false},
+		"flags on one node":              {plan.Observed{Nodes: []plan.Node{off, {Name: "n2"}}}, false},
+	} {
+		assert.Equal(t, tc.want, (&Run{}).nothingOn(tc.observed), name)
+	}
+}
+
+func TestAnEnableUnderWayCanBeGoneOnWithOrTakenBack(t *testing.T) {
+	t.Parallel()
+	text := hint.Render(underWay(ledger.Rotation{Command: string(Enable)}))
+	assert.Contains(t, text, "enable --resume")
+	assert.Contains(t, text, "disable --remove-flags")
+	assert.NotContains(t, hint.Render(underWay(ledger.Rotation{Command: string(Disable)})), "take it back")
+}
+
+func TestOnlyWhatBeganInPlaintextIsTakenBackByTurningOff(t *testing.T) {
+	t.Parallel()
+	first := ledger.Rotation{Command: string(Enable)}
+	convert := ledger.Rotation{Command: string(Enable), From: []encconfig.Key{key("1")}}
+	assert.Contains(t, hint.Render(underWay(first)), "disable --remove-flags")
+	assert.NotContains(t, hint.Render(underWay(convert)), "disable")
+	r := at(Enable, map[string]*encconfig.Description{"n1": nil})
+	r.record = convert
+	r.record.ID = "x"
+	_, hints := r.standing()
+	assert.Equal(t, []string{"go on with: kubectl encryption enable --resume"}, hints)
+}
+
+func TestNothingIsProvenWhileANodeWritesPlaintext(t *testing.T) {
+	t.Parallel()
+	config := ruled(map[string][]encconfig.Key{"secrets": {key("1"), identity()}})
+	rec := &ledger.Rotation{Migrations: map[string]ledger.Migration{"secrets": {Baseline: "7", Complete: true}}}
+	r := previewed(Enable, &ledger.Ledger{}, "n1", "n2")
+	r.goal = plan.Goal{Target: key("1"), Resources: []string{"secrets"}, Flags: plan.SetFlags}
+	assert.Equal(t, plan.Progress{Settled: true, Migrated: true}, r.followed(rec, *config))
+	r.view.ControlPlane.Instances[1].Manifest = controlplane.Manifest{}
+	assert.Equal(t, plan.Progress{}, r.followed(rec, *config))
+}
+
+func TestFlagsLeaveOnlyAfterAllWasSettled(t *testing.T) {
+	t.Parallel()
+	config := ruled(map[string][]encconfig.Key{"secrets": {identity(), key("1")}})
+	rec := &ledger.Rotation{Migrations: map[string]ledger.Migration{"secrets": {Baseline: "7", Complete: true}}}
+	r := previewed(Disable, &ledger.Ledger{}, "n1")
+	r.goal = plan.Goal{Target: identity(), Resources: []string{"secrets"}, Flags: plan.RemoveFlags}
+	assert.Equal(t, plan.Progress{Migrated: true}, r.followed(rec, *config), "when everything else was settled is not on record")
+	rec.SettleTime = new(time.Now())
+	assert.True(t, r.followed(rec, *config).Settled)
+}

@@ -75,6 +75,10 @@ func (r *Run) planOnOff(ctx context.Context, p *v1alpha1.RotationPlan, on string
 	if fresh := len(o.Readers().Nodes) > 0 && !known && !o.Nodes[0].Config.Has(r.goal.Target); fresh && r.goal.Target.Provider.Local() {
 		r.goal.Target.Name = "new" // its number is known when the nodes were looked at
 	}
+	planned := r.goal
+	if len(o.Readers().Nodes) > 0 && !known && len(r.Resources) == 0 {
+		r.goal.Resources = []string{"everything that is encrypted"} // which is known when the nodes were looked at
+	}
 	p.Goal = map[Mode]string{
 		Enable:  fmt.Sprintf("encrypt %s with key %s", strings.Join(r.about(o), ", "), r.goal.Target),
 		Disable: fmt.Sprintf("store %s in plaintext", strings.Join(r.about(o), ", ")),
@@ -87,7 +91,7 @@ func (r *Run) planOnOff(ctx context.Context, p *v1alpha1.RotationPlan, on string
 	if known {
 		o.Progress = r.followed(r.view.Ledger.Trusted(r.goal.Target, o.Nodes[0].Config.Digest), *o.Nodes[0].Config)
 	}
-	steps, err := plan.Preview(o, r.goal)
+	steps, err := plan.Preview(o, planned)
 	if err != nil {
 		return nil, r.explain(ctx, "plan", err)
 	}
@@ -101,6 +105,7 @@ func (r *Run) planOnOff(ctx context.Context, p *v1alpha1.RotationPlan, on string
 	if !known && len(o.Readers().Nodes) > 0 {
 		p.Warnings = append(p.Warnings, "what is in the configuration is known when the nodes were looked at: the steps may turn out to be fewer")
 	}
+	r.goal = planned
 	p.Warnings = append(p.Warnings, r.warnings(ctx, o)...)
 	r.goal = plan.Goal{}
 	return p, nil

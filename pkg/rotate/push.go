@@ -11,6 +11,7 @@ import (
 	"maps"
 	"path"
 	"reflect"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -122,6 +123,9 @@ func (r *Run) push(ctx context.Context, step plan.Step) error {
 			rec.To = newest(rec.To, proposed.Config)
 			rec.Used, rec.Sent = rec.Used || writes, proposed.Config.Digest
 			rec.Migrations = lasting(rec.Migrations, r.files[step.Source].Config, &proposed.Config)
+			if step.Change.Kind != encconfig.Remove {
+				rec.SettleTime = nil // something may be written with another key from here on
+			}
 		})
 		if err != nil {
 			return err
@@ -133,8 +137,10 @@ func (r *Run) push(ctx context.Context, step plan.Step) error {
 
 // fileOn is where the configuration is on a node, or will be.
 func (r *Run) fileOn(in controlplane.Instance) string {
-	if in.Manifest.File != "" {
-		return path.Join(in.Manifest.HostDir, in.Manifest.File)
+	for _, known := range slices.Concat([]controlplane.Instance{in}, r.view.ControlPlane.Instances) {
+		if known.Manifest.File != "" {
+			return path.Join(known.Manifest.HostDir, known.Manifest.File)
+		}
 	}
 	return path.Join(r.configDir(), project.ConfigFile)
 }
@@ -211,7 +217,10 @@ func withFingerprints(want, have encconfig.Description) encconfig.Description {
 
 // install hands the sealed configuration to every target and checks what they then have.
 func (r *Run) install(ctx context.Context, agents *nodejob.Agents, step plan.Step, proposed *agentapi.Proposed) error {
-	r.pushed, r.unproven = true, true
+	r.pushed = true
+	for _, node := range step.Targets {
+		r.unproven[node] = true
+	}
 	before := r.files
 	// An interruption waits for the answers: an installation that has begun is soon over, and what became of it is
 	// better known than guessed.

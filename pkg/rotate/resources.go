@@ -130,7 +130,8 @@ func migration(group, resource string) []kube.Permission {
 
 // checkMigration is asked once the configuration is known: may every encrypted resource be migrated?
 func (r *Run) checkMigration(ctx context.Context, d encconfig.Description) error {
-	if UsesWildcard(d) || UsesWildcard(encconfig.Description{Rules: []encconfig.Rule{{Resources: r.Resources}}}) {
+	asked := encconfig.Rule{Resources: slices.Concat(r.Resources, r.goal.Resources)}
+	if UsesWildcard(d) || UsesWildcard(encconfig.Description{Rules: []encconfig.Rule{asked}}) {
 		groups, err := r.cluster.AggregatedGroups(ctx)
 		if err != nil {
 			return fmt.Errorf("the configuration uses wildcards: %w", err)
@@ -138,7 +139,6 @@ func (r *Run) checkMigration(ctx context.Context, d encconfig.Description) error
 		r.aggregated = groups
 	}
 	var list []kube.Permission
-	asked := encconfig.Rule{Resources: r.Resources}
 	for _, res := range r.served {
 		if rule := d.RuleFor(res.Name()); r.storable(res) && (rule != nil && rule.Encrypts() || r.changesFlags() && asked.Covers(res.Name())) {
 			list = append(list, migration(res.GVR.Group, res.GVR.Resource)...)

@@ -48,8 +48,9 @@ type state struct {
 	number int
 	// pushed: a file may have been changed by this run.
 	pushed bool
-	// unproven: a file was changed, and what the instances have loaded is not awaited yet.
-	unproven bool
+	// unproven are the nodes whose file was changed, or whose kube-apiserver was restarted: what they have loaded is not
+	// awaited yet.
+	unproven map[string]bool
 	// last is the last step that was done.
 	last plan.Step
 	// ahead is what is to be observed if the last step has had its full effect.
@@ -69,7 +70,7 @@ func New(c *kube.Cluster, o Options) (*Run, error) {
 	return &Run{
 		Options: o, id: hex.EncodeToString(id), cluster: c, observer: observe.New(c),
 		runner:   &nodejob.Runner{Config: c.Config, Client: c.Typed, StartTimeout: o.JobTimeout},
-		migrator: migrate.NewMetadataClient(c.Metadata), sleep: sleep,
+		migrator: migrate.NewMetadataClient(c.Metadata), sleep: sleep, state: state{unproven: map[string]bool{}},
 	}, nil
 }
 
@@ -340,7 +341,7 @@ func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
 		if file.Problem != nil {
 			n.Problem, n.Missing = file.Problem.Message, file.Problem.Code == agentapi.Missing
 		}
-		if e, ok := evidence[in.Node]; ok && !r.unproven && e.Proves(file.Digest, file.ModTime).Loaded {
+		if e, ok := evidence[in.Node]; ok && !r.unproven[in.Node] && e.Proves(file.Digest, file.ModTime).Loaded {
 			n.Loaded = file.Digest
 		}
 		o.Nodes = append(o.Nodes, n)
@@ -353,6 +354,9 @@ func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
 	book, _, err := r.ledger().Load(ctx)
 	if err != nil {
 		return o, err
+	}
+	if rec := book.ByID(r.record.ID); rec != nil {
+		o.Progress.Closed = rec.CompletionTime != nil
 	}
 	agreed := o.Readers().Agreed()
 	if agreed == nil {
@@ -375,9 +379,6 @@ func (r *Run) progress(o *plan.Observed, book *ledger.Ledger, agreed encconfig.D
 	names := resourceNames(r.encrypted(agreed))
 	if age, known := r.pruneAge(agreed); known {
 		o.Unneeded = book.Unneeded(agreed, names, now, age)
-	}
-	if rec := book.ByID(r.record.ID); rec != nil {
-		o.Progress.Closed = rec.CompletionTime != nil
 	}
 	o.Progress.Used = r.used(book)
 	rec := book.Trusted(r.goal.Target, agreed.Digest)

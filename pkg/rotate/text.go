@@ -175,5 +175,8 @@ func (r *Run) standingOnOff(resume string) (safe string, hints []string) {
 	case writes:
 		return "safe to stop here: every kube-apiserver can read the key and what is stored in plaintext", []string{resume}
 	}
+	if !wasOff(r.record) {
+		return "safe to stop here: nothing is encrypted with the new key yet", []string{resume}
+	}
 	return "safe to stop here: nothing is encrypted with the new key yet", []string{resume, "or take it back with: " + project.Command + " disable --remove-flags"}
 }
