@@ -113,6 +113,10 @@ test-integration: $(TALLY) deps ## Migration against real kube-apiservers withou
 	$(CLUSTER) build --kubernetes $(KUBERNETES) >/dev/null
 	$(TALLY) --suite integration --dir $(TEST) -- go test -json -tags integration -count=1 -timeout 15m ./test/integration/...
 
+.PHONY: test-thorough
+test-thorough: ## The end-to-end tests with the plugin killed at every step, flags removed on three nodes, and a full disk
+	E2E_THOROUGH=1 $(MAKE) test-e2e
+
 .PHONY: test-e2e
 test-e2e: $(TALLY) build deps ## The whole program on real clusters of one and three nodes
 	$(CLUSTER) build --kubernetes $(KUBERNETES) >/dev/null

@@ -20,7 +20,7 @@ const (
 	// short is long enough for a kube-apiserver that does not start.
 	short = 30 * time.Second
 	// long is enough for one that starts and ends with words of its own, on a busy machine.
-	long = time.Minute
+	long = 45 * time.Second
 )
 
 // breakdowns are what people and machines do to a kube-apiserver that restarts.

@@ -17,11 +17,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fillDiskAtEveryStep turns encryption on. Each time a step begins that none has begun before, the disk with the node's
-// configuration is full until the run has ended.
-func (c *cluster) fillDiskAtEveryStep(t *testing.T) {
+// fillDisk turns encryption on. Each time a step begins that writes on the node, and that none has begun before, the disk
+// is full until the run has ended.
+func (c *cluster) fillDisk(t *testing.T) {
 	c.useSmallDisk(t, c.nodes[0])
-	stages := c.disturbEveryStep(t, []string{"enable"}, func(t *testing.T, p *process, e event) int {
+	stages := []string{"add-read-key", "edit-manifest", "await-edit", "promote"}
+	met := c.disturbEveryStep(t, []string{"enable"}, stages, func(t *testing.T, p *process, e event) int {
 		filler := filepath.Join(c.nodes[0].root, "etc", "kubernetes", "filler")
 		size := fill(t, filler)
 		code := p.wait(t)
@@ -31,7 +32,7 @@ func (c *cluster) fillDiskAtEveryStep(t *testing.T) {
 		c.awaitCalm(t)
 		return code
 	})
-	assert.Subset(t, stages, []string{"add-read-key", "edit-manifest", "await-edit", "promote"}, "stages at which the disk was full")
+	assert.Subset(t, met, stages, "stages at which the disk was full")
 	c.checkEncrypted(t, both("aesgcm"))
 }
 

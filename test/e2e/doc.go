@@ -12,4 +12,6 @@
 // In the environment: E2E_DIR is the folder of the clusters (default _output/e2e), E2E_PLUGIN the program under test
 // (default bin/kubectl-encryption), E2E_AGENT its agent (default bin/encryption-agent), E2E_AGENT_IMAGE the archive of
 // the agent's image (default _output/encryption-agent.tar), and E2E_KEEP=1 leaves the clusters running, and takes them up again next time.
+// E2E_THOROUGH=1 has the plugin killed at every step of enable and disable, flags taken out of three nodes, and a disk
+// full at each step that writes.
 package e2e

@@ -25,7 +25,9 @@ type environment struct {
 	// dir holds the folders of the clusters.
 	dir string
 	// keep leaves clusters running.
-	keep bool
+	// thorough has the tests go through every step where they else go through the whole once; `make test-thorough` does.
+	thorough bool
+	keep     bool
 	// starting is held while a cluster starts: two at a time take longer than one after the other.
 	starting *sync.Mutex
 }
@@ -41,6 +43,7 @@ func newEnvironment(t *testing.T) environment {
 		agentImage: lookup("E2E_AGENT_IMAGE", filepath.Join(root, "_output", "encryption-agent.tar")),
 		dir:        lookup("E2E_DIR", filepath.Join(root, "_output", "e2e")),
 		keep:       os.Getenv("E2E_KEEP") != "",
+		thorough:   os.Getenv("E2E_THOROUGH") != "",
 		starting:   &sync.Mutex{},
 	}
 	for _, file := range []string{env.plugin, env.agent, env.harness, env.agentImage} {

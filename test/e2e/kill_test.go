@@ -86,9 +86,12 @@ func (c *cluster) killInPush(t *testing.T, stage string) {
 // numberPattern finds the numbers of keys, and how many of something there are, in the text of a step.
 var numberPattern = regexp.MustCompile(`\b[0-9]+\b`)
 
-// disturbEveryStep runs a command, and resumes it, and each time disturbs it at the beginning of the first step that no
-// run before has begun, until one comes to the end. disturb sees to the end of the run and gives its exit code.
-func (c *cluster) disturbEveryStep(t *testing.T, command []string, disturb func(t *testing.T, p *process, e event) int) (stages []string) {
+// disturbEveryStep runs a command, and resumes it, and each time disturbs it at the beginning of the first step of some
+// stages that no run before has begun, until one comes to the end. disturb sees to the end of the run and gives its exit
+// code.
+func (c *cluster) disturbEveryStep(
+	t *testing.T, command, stages []string, disturb func(t *testing.T, p *process, e event) int,
+) (met []string) {
 	t.Helper()
 	const most = 60
 	args, done, begun := slices.Concat(command, []string{"--yes"}), "", map[string]bool{}
@@ -100,26 +103,27 @@ func (c *cluster) disturbEveryStep(t *testing.T, command []string, disturb func(
 				done = e.Stage
 			}
 			step = done + ", then " + e.Stage + ": " + numberPattern.ReplaceAllString(e.Text, "#")
-			return e.Event == "step-started" && !begun[step]
+			return e.Event == "step-started" && slices.Contains(stages, e.Stage) && !begun[step]
 		})
 		if !ok {
 			require.Zero(t, p.wait(t), "%s", &p.stderr)
-			return stages
+			return met
 		}
 		begun[step] = true
-		stages = append(stages, e.Stage)
+		met = append(met, e.Stage)
 		if disturb(t, p, e) == 0 {
-			return stages
+			return met
 		}
-		require.Less(t, len(stages), most, "the steps come to an end: %v", stages)
+		require.Less(t, len(met), most, "the steps come to an end: %v", met)
 		args = []string{command[0], "--resume", "--yes"}
 	}
 }
 
-// killEveryStep kills a command, and each run that resumes it, at every step. between is called after each kill.
+// killEveryStep kills a command, and each run that resumes it, at every step of some stages. between is called after
+// each kill.
 func (c *cluster) killEveryStep(t *testing.T, command, stages []string, between func(t *testing.T, stage string)) {
 	t.Helper()
-	killed := c.disturbEveryStep(t, command, func(t *testing.T, p *process, e event) int {
+	killed := c.disturbEveryStep(t, command, stages, func(t *testing.T, p *process, e event) int {
 		p.kill(t)
 		t.Logf("killed at %s: %s", e.Stage, e.Text)
 		between(t, e.Stage)
