@@ -1,0 +1,119 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rotate
+
+import (
+	"context"
+	"time"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/reload"
+)
+
+// observed puts together what the plan looks at. After a push nothing counts as loaded before it was awaited, so that
+// each push is followed by its proof, on record, however fast the instances were.
+func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
+	evidence, failed := r.observer.Instances(ctx, r.view.ControlPlane)
+	r.view.Evidence, r.view.Errors = evidence, failed
+	o := plan.Observed{}
+	for _, in := range r.view.ControlPlane.Instances {
+		file := r.files[in.Node]
+		n := plan.Node{
+			Name: in.Node, Config: file.Config, History: configs(file.History), Flags: flagsOf(in.Manifest), Edited: edited(in, file),
+		}
+		if file.Problem != nil {
+			n.Problem, n.Missing = file.Problem.Message, file.Problem.Code == agentapi.Missing
+		}
+		if e, ok := evidence[in.Node]; ok && !r.unproven[in.Node] && e.Proves(file.Digest, file.ModTime).Loaded {
+			n.Loaded = file.Digest
+		}
+		o.Nodes = append(o.Nodes, n)
+	}
+	stale, err := r.kubeadmStale(ctx)
+	if err != nil {
+		return o, err
+	}
+	o.KubeadmStale = stale
+	book, _, err := r.ledger().Load(ctx)
+	if err != nil {
+		return o, err
+	}
+	if rec := book.ByID(r.record.ID); rec != nil {
+		o.Progress.Closed = rec.CompletionTime != nil
+	}
+	agreed := o.Readers().Agreed()
+	if agreed == nil {
+		agreed = o.Agreed()
+	}
+	if agreed == nil {
+		o.Progress.Used = r.used(book)
+		return o, nil
+	}
+	now, err := r.cluster.Now(ctx)
+	if err != nil {
+		return o, err
+	}
+	r.progress(&o, book, *agreed, now)
+	return o, nil
+}
+
+// progress fills in what is on record about the goal's key.
+func (r *Run) progress(o *plan.Observed, book *ledger.Ledger, agreed encconfig.Description, now time.Time) {
+	names := resourceNames(r.encrypted(agreed))
+	if age, known := r.pruneAge(agreed); known {
+		o.Unneeded = book.Unneeded(agreed, names, now, age)
+	}
+	o.Progress.Used = r.used(book)
+	rec := book.Trusted(r.goal.Target, agreed.Digest)
+	if rec == nil || rec.ID != r.record.ID {
+		rec = nil
+	}
+	p := r.followed(rec, agreed)
+	o.Progress.Settled, o.Progress.Migrated = p.Settled, p.Migrated
+	o.Aged = rec != nil && p.Migrated && r.aged(rec, agreed, now)
+}
+
+// compactions is how many intervals of compaction a superseded revision is waited for.
+const compactions = 2
+
+// pruneAge is how long after a migration something may still need the key that it migrated from: superseded revisions
+// until they are compacted, and events, which are not migrated, until they expire. False if kube-apiserver does not
+// compact: then nothing tells.
+func (r *Run) pruneAge(d encconfig.Description) (time.Duration, bool) {
+	interval, known := r.view.CompactionInterval()
+	age := compactions * interval
+	if d.RuleFor("events") != nil || d.RuleFor("events.events.k8s.io") != nil {
+		age = max(age, r.view.EventTTL())
+	}
+	return age, known
+}
+
+// used tells whether something may be stored with the goal's key: by any record of it, or by what an instance has
+// counted since it started.
+func (r *Run) used(book *ledger.Ledger) bool {
+	for _, rec := range book.Rotations {
+		if rec.Used && rec.To.Is(r.goal.Target) {
+			return true
+		}
+	}
+	for _, e := range r.view.Evidence {
+		for _, writes := range e.Writes {
+			if r.goal.Target.Provider.Local() && writes[reload.KeyPrefix(r.goal.Target.Name+":")] > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func configs(revisions []agentapi.Revision) []encconfig.Description {
+	list := make([]encconfig.Description, len(revisions))
+	for i, r := range revisions {
+		list[i] = r.Config
+	}
+	return list
+}
