@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"strings"
 	"time"
 
@@ -58,18 +57,7 @@ func edited(in controlplane.Instance, file agentapi.State) bool {
 func (r *Run) editManifest(ctx context.Context, step plan.Step) error {
 	node := step.Targets[0]
 	return r.withAgents(ctx, func(agents *nodejob.Agents) error {
-		o, err := r.observed(ctx)
-		if err != nil {
-			return err
-		}
-		again, err := plan.Next(o, r.goal)
-		if err != nil {
-			return err
-		}
-		if !reflect.DeepEqual(again, step) {
-			return errReplan
-		}
-		if err := r.recheck(ctx); err != nil {
+		if err := r.decideAgain(ctx, step); err != nil {
 			return err
 		}
 		r.unproven[node] = true
@@ -77,7 +65,7 @@ func (r *Run) editManifest(ctx context.Context, step plan.Step) error {
 			return err
 		}
 		// An interruption waits for the answer: what was handed over is better known than guessed.
-		_, err = agents.Sessions[node].Ask(context.WithoutCancel(ctx), agentapi.Request{Op: agentapi.EditManifest, Edit: r.edit(step)})
+		_, err := agents.Sessions[node].Ask(context.WithoutCancel(ctx), agentapi.Request{Op: agentapi.EditManifest, Edit: r.edit(step)})
 		return err
 	})
 }

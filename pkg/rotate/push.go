@@ -96,22 +96,27 @@ func askAll(ctx context.Context, agents *nodejob.Agents, nodes []string, request
 // errReplan is returned by a step that was not done, since the nodes have changed since it was planned.
 var errReplan = errors.New("the nodes have changed meanwhile")
 
-// push puts a new configuration onto nodes. What the plan decided is decided again on what the agents see now; if
+// decideAgain is asked before a node is changed: what the plan decided is decided again on what the agents see now. If
 // that has changed, nothing is done, and the plan is asked again.
+func (r *Run) decideAgain(ctx context.Context, step plan.Step) error {
+	o, err := r.observed(ctx)
+	if err != nil {
+		return err
+	}
+	again, err := plan.Next(o, r.goal)
+	if err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(again, step) {
+		return errReplan
+	}
+	return r.recheck(ctx)
+}
+
+// push puts a new configuration onto nodes.
 func (r *Run) push(ctx context.Context, step plan.Step) error {
 	return r.withAgents(ctx, func(agents *nodejob.Agents) error {
-		o, err := r.observed(ctx)
-		if err != nil {
-			return err
-		}
-		again, err := plan.Next(o, r.goal)
-		if err != nil {
-			return err
-		}
-		if !reflect.DeepEqual(again, step) {
-			return errReplan
-		}
-		if err := r.recheck(ctx); err != nil {
+		if err := r.decideAgain(ctx, step); err != nil {
 			return err
 		}
 		proposed, err := r.propose(ctx, agents, step)
