@@ -25,10 +25,11 @@ import (
 
 // shape is what a cluster is asked to be.
 type shape struct {
-	name       string
-	nodes      int
-	encryption string
-	reloadPoll string
+	name string
+	// nodes are there at first, joins come later.
+	nodes, joins int
+	encryption   string
+	reloadPoll   string
 	// compaction is how often etcd is compacted, Kubernetes' own five minutes if it is empty.
 	compaction string
 	audit      bool
@@ -61,6 +62,9 @@ type node struct {
 // start brings a cluster up and takes it down when the test is over, however it ends.
 func (e environment) start(t *testing.T, s shape) *cluster {
 	t.Helper()
+	nodes := int64(s.nodes + s.joins)
+	require.NoError(t, e.room.Acquire(t.Context(), nodes))
+	t.Cleanup(func() { e.room.Release(nodes) })
 	e.starting.Lock()
 	defer e.starting.Unlock()
 	c := &cluster{env: e, dir: filepath.Join(e.dir, s.name)}

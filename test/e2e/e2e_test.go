@@ -51,7 +51,7 @@ func TestEndToEnd(t *testing.T) {
 	})
 	t.Run("one node that is plaintext", func(t *testing.T) {
 		t.Parallel()
-		enableOneNode(t, env.start(t, shape{name: "enable", nodes: 1, encryption: "none", reloadPoll: fast, compaction: soon}))
+		enableOneNode(t, env.start(t, shape{name: "enable", nodes: 1, joins: 1, encryption: "none", reloadPoll: fast, compaction: soon}))
 	})
 	t.Run("three nodes that are plaintext", func(t *testing.T) {
 		t.Parallel()

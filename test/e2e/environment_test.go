@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/semaphore"
 )
 
 // environment is where the tests find what they need.
@@ -24,13 +25,19 @@ type environment struct {
 	plugin, agent, harness, agentImage string
 	// dir holds the folders of the clusters.
 	dir string
-	// keep leaves clusters running.
 	// thorough has the tests go through every step where they else go through the whole once; `make test-thorough` does.
 	thorough bool
-	keep     bool
+	// keep leaves clusters running.
+	keep bool
+	// room is held by clusters while they are there, each for its nodes: where more of them share two processors,
+	// everything takes longer than its limits.
+	room *semaphore.Weighted
 	// starting is held while a cluster starts: two at a time take longer than one after the other.
 	starting *sync.Mutex
 }
+
+// mostNodes is how many nodes are there at the same time.
+const mostNodes = 6
 
 func newEnvironment(t *testing.T) environment {
 	t.Helper()
@@ -44,6 +51,7 @@ func newEnvironment(t *testing.T) environment {
 		dir:        lookup("E2E_DIR", filepath.Join(root, "_output", "e2e")),
 		keep:       os.Getenv("E2E_KEEP") != "",
 		thorough:   os.Getenv("E2E_THOROUGH") != "",
+		room:       semaphore.NewWeighted(mostNodes),
 		starting:   &sync.Mutex{},
 	}
 	for _, file := range []string{env.plugin, env.agent, env.harness, env.agentImage} {

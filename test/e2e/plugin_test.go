@@ -18,7 +18,7 @@ import (
 )
 
 // pluginLimit ends a plugin that hangs.
-const pluginLimit = 5 * time.Minute
+const pluginLimit = 10 * time.Minute
 
 // result is what a run of the plugin has left.
 type result struct {
