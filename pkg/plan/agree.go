@@ -117,7 +117,8 @@ func ShortDigest(digest string) string { return digest[:min(len(digest), len("sh
 // so can a key that is missing behind the write key: the target decides, and what was added is not taken back.
 func (g Goal) follows(a, b encconfig.Description) bool {
 	promote := encconfig.Change{Kind: encconfig.Promote, Keys: []encconfig.Key{g.Target}, Resources: g.scope(a)}
-	if g.adds(a, b) || reaches(a, b, promote) {
+	back := encconfig.Change{Kind: encconfig.Promote, Keys: []encconfig.Key{{Provider: encconfig.Identity}}, Resources: a.Patterns()}
+	if g.adds(a, b) || reaches(a, b, promote) || g.Flags == SetFlags && reaches(a, b, back) {
 		return true
 	}
 	var gone []encconfig.Key

@@ -33,7 +33,8 @@
 //  8. Flags are set on one node at a time, and never on two whose kube-apiservers are not ready and proven in between.
 //     They are set when every node has a file that has identity as write key (or that others read already), and no key
 //     is promoted before they are set everywhere: an instance without them reads plaintext alone. The guard of an
-//     earlier edit ends first. kubeadm's own configuration follows, so that an upgrade keeps the flags.
+//     earlier edit ends first. A file that encrypts and that nobody reads gets identity as write key before that.
+//     kubeadm's own configuration follows, so that an upgrade keeps the flags.
 //
 //  9. Flags are removed when nothing is encrypted any more: identity writes everywhere, a finished migration has
 //     proven that no encrypted value is left, and superseded revisions are gone. kubeadm's configuration comes first,

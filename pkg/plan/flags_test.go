@@ -100,6 +100,22 @@ func TestPreviewOfWhatTurnsEncryptionOnAndOff(t *testing.T) {
 				"push add-read-key a to a,b aesgcm/1 identity", "await", "edit-manifest b", "await-edit b", "await", "settle", "migrate", "close", "done",
 			},
 		},
+		"every node has lost its flags, and what is stored is encrypted": {
+			plan.Observed{Nodes: set(nodes("", "gcm1 identity", "gcm1 identity"), "unset", "unset"), Progress: plan.Progress{Settled: true, Migrated: true}},
+			on,
+			append([]string{
+				"push promote a to a,b identity aesgcm/1", "edit-manifest a", "await-edit a", "await", "edit-manifest b", "await-edit b", "await",
+				"push promote a to a,b aesgcm/1 identity",
+			}, rest...),
+		},
+		"the same, where plaintext can't be read": {
+			plan.Observed{Nodes: set(nodes("", "gcm1"), "unset")},
+			on,
+			append([]string{
+				"push add-read-key a to a aesgcm/1 identity", "push promote a to a identity aesgcm/1", "edit-manifest a", "await-edit a", "await",
+				"push promote a to a aesgcm/1 identity",
+			}, rest...),
+		},
 		"everything is so already": {
 			plan.Observed{Nodes: nodes("", "gcm1 identity"), Progress: plan.Progress{Settled: true, Migrated: true, Closed: true}}, on, []string{"done"},
 		},
@@ -144,7 +160,6 @@ func TestNextRefusesToTouchWhatItCannotAnswerFor(t *testing.T) {
 		goal  plan.Goal
 		says  string
 	}{
-		"a file that nobody reads and that encrypts": {set(nodes("", "gcm9 identity"), "unset"), on, "no kube-apiserver reads, and it would encrypt at once"},
 		"no file where the flag is set":              {[]plan.Node{{Name: "a", Missing: true, Problem: "it is not there"}}, on, "the encryption configuration of node a is not usable"},
 		"another file than the one that is loaded":   {behind, on, "is not proven to run the configuration that is in its file"},
 		"a rotation where one node has no flags":     {set(nodes("", "gcm1", "gcm1"), "set", "unset"), plan.Goal{Target: key("gcm2")}, "node b runs without --encryption-provider-config"},

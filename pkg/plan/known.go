@@ -18,9 +18,6 @@ func known(o Observed, g Goal) error {
 			return err
 		}
 	}
-	if g.Flags == SetFlags && o.without(FlagsUnset) == nil {
-		return unread(o)
-	}
 	return nil
 }
 
@@ -46,18 +43,6 @@ func knownNode(n Node, g Goal) error {
 	case n.Flags == FlagsWithoutReload && n.Loaded != n.Config.Digest:
 		return refuse("restart it first, and look at what it then says: it would load this file at its next start anyway",
 			"the kube-apiserver on node %s is not proven to run the configuration that is in its file, and does not reload it by itself", n.Name)
-	}
-	return nil
-}
-
-// unread is about files that no kube-apiserver reads: the first one to read a file that encrypts would write what the
-// others can't read.
-func unread(o Observed) error {
-	for _, n := range o.Nodes {
-		if n.Config != nil && len(n.Config.EncryptingRules()) > 0 {
-			return refuse("move that file away on every node, or give it identity as the first provider",
-				"there is an encryption configuration on node %s that no kube-apiserver reads, and it would encrypt at once", n.Name)
-		}
 	}
 	return nil
 }

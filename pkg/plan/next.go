@@ -97,6 +97,9 @@ func Next(o Observed, g Goal) (Step, error) {
 	if agreed == nil {
 		return agree(o, g) // rule 3
 	}
+	if step, needed, err := stepBack(o, g, *agreed); needed || err != nil { // rule 8
+		return step, err
+	}
 	if n := o.first(func(n Node) bool { return n.Flags == FlagsWithoutReload }); n != nil && g.Flags == SetFlags {
 		return edit(*n, FlagsSet), nil // rule 8
 	}

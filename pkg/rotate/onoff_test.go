@@ -150,8 +150,11 @@ func TestTextsOfWhatTurnsEncryptionOnAndOff(t *testing.T) {
 		step   plan.Step
 		text   string
 	}{
-		"read key":           {key("1"), step(encconfig.AddReadKey), "add key aesgcm/1 as read key for secrets, configmaps on n1"},
-		"write key":          {key("1"), step(encconfig.Promote), "promote key aesgcm/1 to write key for secrets, configmaps on n1"},
+		"read key":  {key("1"), step(encconfig.AddReadKey), "add key aesgcm/1 as read key for secrets, configmaps on n1"},
+		"write key": {key("1"), step(encconfig.Promote), "promote key aesgcm/1 to write key for secrets, configmaps on n1"},
+		"a file unread": {key("1"), plan.Step{Kind: plan.Push, Targets: []string{"n1"}, Change: encconfig.Change{
+			Kind: encconfig.Promote, Keys: []encconfig.Key{identity()}, Resources: []string{"secrets"},
+		}}, "let identity write secrets on n1, since no kube-apiserver reads the file that is there; its keys stay"},
 		"plaintext read":     {identity(), step(encconfig.AddReadKey), "let plaintext be read for secrets, configmaps on n1"},
 		"plaintext written":  {identity(), step(encconfig.Promote), "write plaintext for secrets, configmaps on n1; the keys stay, to read what is encrypted"},
 		"flags set":          {key("1"), edit(plan.FlagsSet), "set flags and mount in the manifest of the kube-apiserver on n2, which restarts; it comes back as it was unless ready within 3m0s"},

@@ -85,7 +85,12 @@ func (r *Run) migrateText() string {
 
 func (r *Run) pushText(s plan.Step) string {
 	nodes, k := strings.Join(s.Targets, ", "), r.goal.Target.String()
+	plain := len(s.Change.Keys) == 1 && s.Change.Keys[0].Is(identity())
 	switch {
+	case plain && r.goal.Target != identity() && s.Change.Kind == encconfig.Promote:
+		return fmt.Sprintf("let identity write %s on %s, since no kube-apiserver reads the file that is there; its keys stay", strings.Join(s.Change.Resources, ", "), nodes)
+	case plain && r.goal.Target != identity():
+		return fmt.Sprintf("let plaintext of %s be read on %s", strings.Join(s.Change.Resources, ", "), nodes)
 	case r.goal.Abort:
 		return fmt.Sprintf("take key %s out again on %s", k, nodes)
 	case s.Change.Kind == encconfig.AddReadKey && r.goal.Target == identity():
