@@ -53,8 +53,8 @@ func set(o Observed, g Goal, agreed encconfig.Description) (step Step, needed bo
 	return edit(*n, FlagsSet), true, nil
 }
 
-// stepBack is rule 8 for a file that encrypts and that no kube-apiserver reads, such as one whose flags an upgrade has
-// taken out: the first kube-apiserver to read it would write what the others can't. So identity comes to the front
+// stepBack is rule 8 for a file that encrypts and that no kube-apiserver reads, such as one that somebody has
+// prepared: the first kube-apiserver to read it would write what the others can't. So identity comes to the front
 // first; the keys stay behind it, for what is stored with them.
 func stepBack(o Observed, g Goal, agreed encconfig.Description) (step Step, needed bool, err error) {
 	if g.Flags != SetFlags || len(o.Readers().Nodes) > 0 || len(agreed.EncryptingRules()) == 0 {

@@ -142,10 +142,11 @@ func (c *cluster) refuseSecond(t *testing.T) {
 	c.checkSettled(t)
 }
 
-// refuseWithoutReload tries a rotation on a kube-apiserver that does not reload its file.
+// refuseWithoutReload tries a rotation on a kube-apiserver that does not reload its file, and has it reload again.
 func (c *cluster) refuseWithoutReload(t *testing.T) {
-	const flag = "--encryption-provider-config-automatic-reload"
-	c.setFlags(t, c.nodes[0], flag+"=false")
-	c.refuse(t, []string{"n1", flag}, "rotate", "--yes")
+	c.setFlags(t, c.nodes[0], "--encryption-provider-config-automatic-reload=false")
+	c.refuse(t, []string{"n1", "does not reload its configuration by itself", "kubectl encryption enable"}, "rotate", "--yes")
 	assert.False(t, c.status(t).Healthy)
+	c.succeed(t, "enable", "--yes")
+	assert.True(t, c.status(t).Healthy)
 }
