@@ -41,19 +41,31 @@ func NewReacher(config *rest.Config, client kubernetes.Interface) *Reacher {
 // Evidence fetches the metrics of one kube-apiserver and reads them. It is an error if another one than the
 // instance's answers.
 func (r *Reacher) Evidence(ctx context.Context, in Instance) (reload.Evidence, error) {
-	body, err := r.get(ctx, in, "/metrics")
+	var e reload.Evidence
+	err := r.Metrics(ctx, in, func(body io.Reader) (err error) {
+		e, err = reload.Parse(body)
+		return err
+	})
 	if err != nil {
-		return reload.Evidence{}, fmt.Errorf("fetch metrics of the kube-apiserver on node %s: %w", in.Node, err)
-	}
-	defer body.Close()
-	e, err := reload.Parse(body)
-	if err != nil {
-		return reload.Evidence{}, fmt.Errorf("kube-apiserver on node %s: %w", in.Node, err)
+		return reload.Evidence{}, err
 	}
 	if e.IDHash != "" && in.IDHash != "" && e.IDHash != in.IDHash {
 		return reload.Evidence{}, fmt.Errorf("the kube-apiserver reached on node %s is not the one whose Lease says so", in.Node)
 	}
 	return e, nil
+}
+
+// Metrics has the metrics of one kube-apiserver read as they stream in.
+func (r *Reacher) Metrics(ctx context.Context, in Instance, read func(io.Reader) error) error {
+	body, err := r.get(ctx, in, "/metrics")
+	if err != nil {
+		return fmt.Errorf("fetch metrics of the kube-apiserver on node %s: %w", in.Node, err)
+	}
+	defer body.Close()
+	if err := read(body); err != nil {
+		return fmt.Errorf("kube-apiserver on node %s: %w", in.Node, err)
+	}
+	return nil
 }
 
 // requestTimeout bounds one request to one instance.
@@ -101,21 +113,33 @@ func (r *Reacher) client(in Instance) (*http.Client, error) {
 	if c, ok := r.clients[in.Pod]; ok {
 		return c, nil
 	}
-	config := rest.CopyConfig(r.config)
-	config.Host = "https://" + in.Node
-	config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil } // the forward has gone through it already
-	if !config.Insecure {
-		config.ServerName = serverName
-	}
-	config.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return r.forward.Dial(ctx, in.Pod, in.Manifest.SecurePort)
-	}
-	c, err := rest.HTTPClientFor(config)
+	c, err := rest.HTTPClientFor(r.forwarded(in))
 	if err != nil {
 		return nil, fmt.Errorf("make client for the kube-apiserver on node %s: %w", in.Node, err)
 	}
 	r.clients[in.Pod] = c
 	return c, nil
+}
+
+// forwarded is a configuration whose requests reach the instance by port-forward.
+func (r *Reacher) forwarded(in Instance) *rest.Config {
+	config := r.alone(in.Node)
+	config.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return r.forward.Dial(ctx, in.Pod, in.Manifest.SecurePort)
+	}
+	return config
+}
+
+// alone is the caller's configuration for another host, without any way around it.
+func (r *Reacher) alone(host string) *rest.Config {
+	config := rest.CopyConfig(r.config)
+	config.Host = "https://" + host
+	config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil } // a forward has gone through it already
+	config.Dial = nil
+	if !config.Insecure {
+		config.ServerName = serverName
+	}
+	return config
 }
 
 // Close ends all connections.
