@@ -61,6 +61,11 @@ func (h *Harness) apiServerArguments(number int) []string {
 		"--service-account-signing-key-file=" + h.path("pki", "sa.key"),
 		"--service-cluster-ip-range=10.96.0.0/16",
 	}
+	if server.AuditLog != "" {
+		// What is acknowledged is in the log: the default mode writes an event before the answer goes out.
+		arguments = append(arguments, "--audit-policy-file="+h.auditPolicy(), "--audit-log-path="+server.AuditLog,
+			"--audit-log-maxsize=0") // never another file
+	}
 	if h.state.Encryption == encryption.None {
 		return arguments
 	}

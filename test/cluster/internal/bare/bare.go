@@ -37,6 +37,8 @@ type Options struct {
 	APIServers int
 	Encryption string
 	ReloadPoll time.Duration
+	// Audit has each kube-apiserver write an audit log.
+	Audit bool
 }
 
 // Validate reports what is wrong with the options.
@@ -53,7 +55,7 @@ func (o Options) Validate() error {
 func (o Options) shape() state.Shape {
 	return state.Shape{
 		KubernetesVersion: o.Kubernetes, Size: o.APIServers, Encryption: o.Encryption,
-		ReloadPoll: o.ReloadPoll.String(),
+		ReloadPoll: o.ReloadPoll.String(), Audit: o.Audit,
 	}
 }
 
@@ -206,7 +208,7 @@ func (h *Harness) takeDown(ctx context.Context) error {
 
 // files lists what the harness makes in the control plane's folder.
 func (h *Harness) files() []string {
-	files := []string{"pki", "etcd", "controller-manager", "balancer", "kubeconfig"}
+	files := []string{"pki", "etcd", "controller-manager", "balancer", "kubeconfig", "audit-policy.yaml"}
 	for _, server := range h.state.APIServers {
 		files = append(files, server.Name, filepath.Base(server.Kubeconfig))
 	}

@@ -85,6 +85,27 @@ func TestArguments_followTheEncryption(t *testing.T) {
 	}
 }
 
+func TestArguments_writeAnAuditLogEachWhereItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	options := Options{Kubernetes: "v1.37.1", APIServers: 2, Encryption: "none", ReloadPoll: time.Second, Audit: true}
+	plan, err := newState(t.Context(), t.TempDir(), options, "/kubernetes")
+	require.NoError(t, err)
+	with, err := newHarness(plan, io.Discard)
+	require.NoError(t, err)
+	require.NoError(t, with.furnish())
+	assert.Contains(t, with.apiServerArguments(1), "--audit-log-path="+with.path("apiserver-1", "audit.log"))
+	assert.Contains(t, with.apiServerArguments(2), "--audit-log-path="+with.path("apiserver-2", "audit.log"))
+	assert.Contains(t, with.apiServerArguments(2), "--audit-policy-file="+with.auditPolicy())
+	assert.FileExists(t, with.auditPolicy())
+	require.NoError(t, with.state.Save())
+	require.NoError(t, with.takeDown(t.Context()))
+	assert.NoFileExists(t, with.auditPolicy())
+
+	for _, argument := range newTestHarness(t, "none").apiServerArguments(1) {
+		assert.NotContains(t, argument, "audit")
+	}
+}
+
 func TestFiles_namesAllThatIsMade(t *testing.T) {
 	t.Parallel()
 	harness := newTestHarness(t, "aescbc")

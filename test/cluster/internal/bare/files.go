@@ -31,6 +31,11 @@ func (h *Harness) furnish() error {
 	if err := h.writeBackends(); err != nil {
 		return err
 	}
+	if h.state.Audit {
+		if err := write(h.auditPolicy(), kubeadm.AuditPolicyFile()); err != nil {
+			return err
+		}
+	}
 	if h.state.Encryption == encryption.None {
 		return nil
 	}
@@ -115,6 +120,11 @@ func (h *Harness) writeBackends() error {
 		return fmt.Errorf("make balancer's folder: %w", err)
 	}
 	return balancer.WriteBackends(h.backendsFile(), backends)
+}
+
+// auditPolicy is what the audit logs of all instances are to hold.
+func (h *Harness) auditPolicy() string {
+	return h.path("audit-policy.yaml")
 }
 
 // write writes a file for its owner alone.

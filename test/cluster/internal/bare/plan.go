@@ -53,6 +53,9 @@ func newAPIServer(bare *state.Bare, number int, port string) *state.APIServer {
 	if bare.Encryption != encryption.None {
 		server.EncryptionConfig = filepath.Join(bare.Dir, name, "encryption", "config.yaml")
 	}
+	if bare.Audit {
+		server.AuditLog = filepath.Join(bare.Dir, name, "audit.log")
+	}
 	return server
 }
 

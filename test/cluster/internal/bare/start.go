@@ -53,9 +53,6 @@ func (h *Harness) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := h.startControllerManager(); err != nil {
-		return err
-	}
 	if err := h.awaitReady(ctx); err != nil {
 		return err
 	}
@@ -162,6 +159,10 @@ func (h *Harness) awaitReady(ctx context.Context) error {
 			return err
 		}
 		addresses = append(addresses, advertised(i+1))
+	}
+	// Not before: it gives up when it is not let in within ten seconds.
+	if err := h.startControllerManager(); err != nil {
+		return err
 	}
 	client, err := clientFor(h.state.Kubeconfig)
 	if err != nil {

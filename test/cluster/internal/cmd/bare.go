@@ -45,6 +45,7 @@ func newBareUp() *cobra.Command {
 	flags := cmd.Flags()
 	flags.IntVar(&options.APIServers, "apiservers", 1, "kube-apiservers, 1 to 3")
 	flags.StringVar(&options.Encryption, "encryption", encryption.None, "encryption at rest to start with: none, aesgcm, aescbc or secretbox")
+	flags.BoolVar(&options.Audit, "audit", false, "have each kube-apiserver write an audit log")
 	flags.DurationVar(&options.ReloadPoll, "reload-poll", kubeadm.StockReloadPoll, "how often a kube-apiserver looks at its encryption configuration")
 	return cmd
 }

@@ -36,14 +36,16 @@ type Etcd struct {
 
 // APIServer is one kube-apiserver of a bare control plane.
 type APIServer struct {
-	Name             string   `json:"name"`
-	URL              string   `json:"url"`
-	Address          string   `json:"address"`
-	Kubeconfig       string   `json:"kubeconfig"`
-	EncryptionConfig string   `json:"encryptionConfig"`
-	Log              string   `json:"log"`
-	PID              int      `json:"pid"`
-	Process          *Process `json:"process,omitempty"`
+	Name             string `json:"name"`
+	URL              string `json:"url"`
+	Address          string `json:"address"`
+	Kubeconfig       string `json:"kubeconfig"`
+	EncryptionConfig string `json:"encryptionConfig"`
+	Log              string `json:"log"`
+	// AuditLog is empty where none is written.
+	AuditLog string   `json:"auditLog,omitempty"`
+	PID      int      `json:"pid"`
+	Process  *Process `json:"process,omitempty"`
 }
 
 // Process is a process of a bare control plane.
