@@ -16,6 +16,10 @@ import (
 // routeTimeout is how long an address may take to show that it leads to a kube-apiserver of this cluster.
 const routeTimeout = 2 * time.Second
 
+// dialTimeout is how long a connection may take later. client-go's 30 s are long for a node that was switched off, while
+// others wait.
+const dialTimeout = 5 * time.Second
+
 // Route is a configuration whose requests reach one instance, for many requests: straight to its address where that
 // can be connected to, else by port-forward. Which it is, is tried here, with a TLS handshake that only a kube-apiserver
 // of this cluster passes: networks overlap, and an address may lead elsewhere.
@@ -25,6 +29,7 @@ func (r *Reacher) Route(ctx context.Context, in Instance) (config *rest.Config, 
 	if in.Address == "" || config.Insecure || !answers(ctx, config, address) {
 		return r.forwarded(in), false
 	}
+	config.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	return config, true
 }
 

@@ -54,6 +54,11 @@ type MigrationProgress struct {
 	Rate     float64 `json:"ratePerSecond"`
 	// Left is the estimated time left in seconds, negative if unknown.
 	Left float64 `json:"secondsLeft"`
+	// Workers is how many objects may be written at the same time now. It follows the latency of the API server. 0 if
+	// somebody else decides that.
+	Workers int `json:"workers,omitempty"`
+	// Held says that nothing is written right now, until etcd has room again.
+	Held bool `json:"held,omitempty"`
 }
 
 // StepDone says that the current step has had its effect and that this was verified.

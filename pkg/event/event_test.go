@@ -23,8 +23,8 @@ func TestTheNamesOfEventsAndTheirFields(t *testing.T) {
 		"step-started":  {event.StepStarted{Number: 1, Total: 2, Stage: "s", Text: "t"}, `{"number":1,"total":2,"stage":"s","text":"t"}`},
 		"step-progress": {event.StepProgress{Stage: "s", Done: 1, Total: 2, Unit: "u"}, `{"stage":"s","done":1,"total":2,"unit":"u"}`},
 		"migration-progress": {
-			event.MigrationProgress{Resource: "r", Done: 1, Total: 2, Migrated: 3, Failed: 4, Rate: 5, Left: 6},
-			`{"resource":"r","done":1,"total":2,"migrated":3,"failed":4,"ratePerSecond":5,"secondsLeft":6}`,
+			event.MigrationProgress{Resource: "r", Done: 1, Total: 2, Migrated: 3, Failed: 4, Rate: 5, Left: 6, Workers: 7, Held: true},
+			`{"resource":"r","done":1,"total":2,"migrated":3,"failed":4,"ratePerSecond":5,"secondsLeft":6,"workers":7,"held":true}`,
 		},
 		"step-done": {
 			event.StepDone{Number: 1, Total: 2, Stage: "s", Text: "t", Elapsed: 3},

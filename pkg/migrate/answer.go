@@ -19,6 +19,8 @@ var (
 	ErrUnavailable = errors.New("the API server is unavailable")
 	// ErrNoSpace: etcd has reached its quota and refuses every write.
 	ErrNoSpace = errors.New("etcd is out of space")
+	// ErrTooManyFailures: as many objects have failed as Options.MaxFailures allows.
+	ErrTooManyFailures = errors.New("too many objects failed")
 	// ErrWentBack: the list is older than the baseline, as after a restore of etcd. The baseline is void then.
 	ErrWentBack = errors.New("the resourceVersion is earlier than the baseline")
 )
@@ -62,6 +64,8 @@ const (
 	courseAgain
 	// courseStop ends the run.
 	courseStop
+	// courseBarred: no further attempt may be made, for a reason that has nothing to do with the object.
+	courseBarred
 )
 
 // steer decides what to do after a write of an object of the given name has failed.
@@ -83,6 +87,8 @@ func steer(err error, r Resource, name string) course {
 		return steerAbout(status, r, name, courseConflict)
 	case http.StatusUnauthorized:
 		return courseRetryFew // client-go asks for fresh credentials after the first.
+	case http.StatusForbidden:
+		return courseRetryFew // A kube-apiserver that starts forbids what its caches will allow in a moment.
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return courseRetry
 	case http.StatusInternalServerError:
@@ -146,7 +152,7 @@ func steerList(err error) course {
 			return c
 		}
 		return courseRetryFew
-	case http.StatusUnauthorized:
+	case http.StatusUnauthorized, http.StatusForbidden:
 		return courseRetryFew
 	default:
 		return courseFail

@@ -5,13 +5,11 @@ package migrate
 
 import (
 	"context"
-	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/metadata"
-	"k8s.io/client-go/rest"
 )
 
 // Resource is a resource as the API serves it.
@@ -26,50 +24,37 @@ type Resource struct {
 // String is the resource's name, such as secrets or deployments.apps.
 func (r Resource) String() string { return r.GVR.GroupResource().String() }
 
-// Client is what a migration needs of the API. Both methods answer with metadata only.
+// Client is what a migration needs of the API. Both methods answer with metadata only. A call is to be one request, so
+// that the engine decides on each: when it may be made, by which instance, and what its outcome says about the load.
 type Client interface {
-	// List lists a page of the objects of all namespaces.
-	List(ctx context.Context, r Resource, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error)
+	// List lists a page of the objects of a namespace, of all if it is empty.
+	List(ctx context.Context, r Resource, namespace string, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error)
 	// Patch patches one object. The namespace is empty for a resource without namespaces.
 	Patch(ctx context.Context, r Resource, namespace, name string, pt types.PatchType, body []byte,
 		opts metav1.PatchOptions) (*metav1.PartialObjectMetadata, error)
 }
 
-// MetadataClient is a Client on the metadata client of client-go.
-type MetadataClient struct {
+// readClient is a Client on the metadata client of client-go.
+type readClient struct {
 	metadata metadata.Interface
 }
 
-var _ Client = (*MetadataClient)(nil)
+var _ Client = readClient{}
 
-// NewMetadataClient returns a Client that uses the given metadata client as it is.
-func NewMetadataClient(client metadata.Interface) *MetadataClient {
-	return &MetadataClient{metadata: client}
-}
-
-// NewClientForConfig returns a Client for the cluster of a rest.Config. It switches client-go's own rate limit off,
-// which would hold a migration to 5 objects a second: the server protects itself, and Options.MaxRate is there to
-// go slower.
-func NewClientForConfig(config *rest.Config) (*MetadataClient, error) {
-	config = rest.CopyConfig(config)
-	config.QPS = -1
-	config.RateLimiter = nil
-	client, err := metadata.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("make metadata client: %w", err)
-	}
-	return NewMetadataClient(client), nil
-}
+// NewMetadataClient returns a Client that uses the given metadata client as it is. It is meant for counts and
+// baselines. A migration wants that of NewClientForConfig: this one repeats a request by itself, up to ten times,
+// where the server asks for a delay (client-go@v0.37.2 rest/with_retry.go), without the engine's knowing.
+func NewMetadataClient(client metadata.Interface) Client { return readClient{metadata: client} }
 
 // List implements Client.
-func (c *MetadataClient) List(
-	ctx context.Context, r Resource, opts metav1.ListOptions,
+func (c readClient) List(
+	ctx context.Context, r Resource, namespace string, opts metav1.ListOptions,
 ) (*metav1.PartialObjectMetadataList, error) {
-	return c.metadata.Resource(r.GVR).List(ctx, opts)
+	return c.metadata.Resource(r.GVR).Namespace(namespace).List(ctx, opts)
 }
 
 // Patch implements Client.
-func (c *MetadataClient) Patch(
+func (c readClient) Patch(
 	ctx context.Context, r Resource, namespace, name string, pt types.PatchType, body []byte, opts metav1.PatchOptions,
 ) (*metav1.PartialObjectMetadata, error) {
 	return c.metadata.Resource(r.GVR).Namespace(namespace).Patch(ctx, name, pt, body, opts)

@@ -41,6 +41,20 @@
 //  8. An object whose deletion waits for nothing any more (deletionTimestamp, no finalizer, no grace period) would
 //     be removed by any write. It is left alone and reported as ReasonBeingDeleted: only its owner may finish
 //     that. Objects that are held by a finalizer are migrated as any other.
+//  9. None of this rests on one kube-apiserver, so requests may go to several in turn (Spread). A first page is a
+//     consistent read on every one of them: not earlier than the baseline, which begin checks. A continue token
+//     names etcd's revision and a key, and means the same to all (apiserver@v0.37.2 pkg/storage/continue.go). A
+//     precondition that a server's cache does not meet is judged once more on etcd's own bytes (GuaranteedUpdate).
+//     What must hold is that all of them serve one etcd and write with the write key.
+//  10. An object is asked about early, as a canary, by the very same write, and is not asked about again in that
+//     pass: its answer is the answer of rule 4, and object and answer are counted once. The first object that is
+//     not current is always one: nothing else is asked about before it has its answer. Those of the canary
+//     namespaces come from lists that are not earlier than the baseline either.
+//  11. A run that ends early (ErrTooManyFailures) begins no further write, and awaits and counts those in flight.
+//     A run that can't go on, or is cancelled, cuts them short: what they did is found by the next run.
+//
+// How fast it goes is not part of the argument. See controller for how many writes are in flight, and pacer for what
+// else they wait for.
 //
 // What is not proven here: that all kube-apiservers agree on the write key (it must be so before the baseline is
 // taken), and that what is in etcd can be decrypted (a list may come from a cache).

@@ -19,7 +19,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
@@ -30,12 +29,12 @@ func secrets() Resource {
 	return Resource{GVR: gvr, Kind: "Secret", Namespaced: true}
 }
 
-// client returns client-go's metadata client, connected without a network: it works in a synctest bubble.
+// client returns a client that is connected without a network: it works in a synctest bubble.
 func (a *fakeAPI) client(t *testing.T) *MetadataClient {
 	t.Helper()
-	client, err := metadata.NewForConfigAndClient(&rest.Config{Host: "http://fake", QPS: -1}, &http.Client{Transport: a})
+	client, err := newClientFor(&rest.Config{Host: "http://fake"}, &http.Client{Transport: a})
 	require.NoError(t, err)
-	return NewMetadataClient(client)
+	return client
 }
 
 // RoundTrip implements http.RoundTripper by calling the handler.
@@ -55,7 +54,7 @@ func (a *fakeAPI) RoundTrip(r *http.Request) (res *http.Response, err error) {
 	return res, nil
 }
 
-// serve returns the metadata client of a real connection to the server.
+// serve returns the client of a real connection to the server.
 func (a *fakeAPI) serve(t *testing.T) *MetadataClient {
 	t.Helper()
 	server := httptest.NewServer(a)
@@ -64,10 +63,9 @@ func (a *fakeAPI) serve(t *testing.T) *MetadataClient {
 		transport.CloseIdleConnections()
 		server.Close()
 	})
-	config := &rest.Config{Host: server.URL, QPS: -1}
-	client, err := metadata.NewForConfigAndClient(config, &http.Client{Transport: transport})
+	client, err := newClientFor(&rest.Config{Host: server.URL}, &http.Client{Transport: transport})
 	require.NoError(t, err)
-	return NewMetadataClient(client)
+	return client
 }
 
 // ServeHTTP implements http.Handler.
@@ -80,10 +78,7 @@ func (a *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fault = a.before(req)
 	}
 	if fault != nil && !fault.lost {
-		if fault.retryAfter != "" {
-			w.Header().Set("Retry-After", fault.retryAfter)
-		}
-		respond(w, nil, &fault.status)
+		fault.respond(w)
 		return
 	}
 	obj, status := a.handle(r, req)
@@ -93,6 +88,17 @@ func (a *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	respond(w, obj, status)
 }
 
+// respond answers with the fault. One with a delay is in plain text, as that of priority and fairness and that of a
+// server that shuts down (apiserver@v0.37.2 pkg/server/filters/priority-and-fairness.go, with_retry_after.go).
+func (f *fakeFault) respond(w http.ResponseWriter) {
+	if f.retryAfter == "" {
+		respond(w, nil, &f.status)
+		return
+	}
+	w.Header().Set("Retry-After", f.retryAfter)
+	http.Error(w, f.status.Message, int(f.status.Code))
+}
+
 func (a *fakeAPI) note(r *http.Request) fakeRequest {
 	req := fakeRequest{
 		number: len(a.requests) + 1, verb: strings.ToLower(r.Method),
@@ -100,6 +106,8 @@ func (a *fakeAPI) note(r *http.Request) fakeRequest {
 	}
 	if parts := strings.Split(r.URL.Path, "/"); len(parts) == 7 { // /api/v1/namespaces/NS/secrets/NAME
 		req.key = parts[4] + "/" + parts[6]
+	} else if len(parts) == 6 { // /api/v1/namespaces/NS/secrets
+		req.namespace = parts[4]
 	}
 	if !strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata") {
 		a.violations = append(a.violations, "asked for objects with data: "+r.URL.String())
@@ -117,7 +125,7 @@ func (a *fakeAPI) handle(r *http.Request, req fakeRequest) (any, *metav1.Status)
 	query := r.URL.Query()
 	if r.Method == http.MethodGet {
 		limit, _ := strconv.Atoi(query.Get("limit"))
-		page, status := a.list(limit, req.token)
+		page, status := a.list(req.namespace, limit, req.token)
 		if status != nil {
 			return nil, status
 		}

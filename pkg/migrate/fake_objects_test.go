@@ -53,6 +53,7 @@ type fakeRequest struct {
 	number    int
 	verb      string
 	key       string
+	namespace string
 	patchType types.PatchType
 	token     string
 }
@@ -123,7 +124,7 @@ func (a *fakeAPI) staleKeys() []string {
 }
 
 // list answers a page. A token is "RV:KEY", the last key listed; RV is -1 in a token that an expiry has given out.
-func (a *fakeAPI) list(limit int, token string) (*metav1.PartialObjectMetadataList, *metav1.Status) {
+func (a *fakeAPI) list(namespace string, limit int, token string) (*metav1.PartialObjectMetadataList, *metav1.Status) {
 	rv, after, _ := strings.Cut(token, ":")
 	if token == "" || rv == "-1" {
 		rv = strconv.FormatInt(a.rv, 10)
@@ -134,6 +135,9 @@ func (a *fakeAPI) list(limit int, token string) (*metav1.PartialObjectMetadataLi
 		s := statusFor(http.StatusGone, metav1.StatusReasonExpired, "The provided continue parameter is too old")
 		s.Continue = "-1:" + after
 		return nil, &s
+	}
+	if namespace != "" {
+		state = slices.DeleteFunc(slices.Clone(state), func(o metav1.PartialObjectMetadata) bool { return o.Namespace != namespace })
 	}
 	from, _ := slices.BinarySearchFunc(state, after, func(o metav1.PartialObjectMetadata, after string) int {
 		if keyOf(o.ObjectMeta) <= after {

@@ -90,8 +90,8 @@ func TestRun_oneBadObject(t *testing.T) {
 				Message: "the stored object does not pass validation: data[x]: FieldValueInvalid",
 			},
 		},
-		"forbidden => reported": {
-			status: statusFor(403, metav1.StatusReasonForbidden, "no"), patches: 1,
+		"forbidden => repeated, since a server that starts forbids everything": {
+			status: statusFor(403, metav1.StatusReasonForbidden, "no"), patches: 1 + fewRetries,
 			want: Failure{Reason: ReasonForbidden, Message: "no"},
 		},
 		"unauthorized => repeated, for fresh credentials": {
@@ -146,7 +146,7 @@ func TestRun_oneBadObject(t *testing.T) {
 				report := run(t, a, Options{})
 				tc.want.Namespace, tc.want.Name = "ns", "bad"
 				assert.Equal(t, []Failure{tc.want}, report.Failures)
-				assert.Equal(t, map[Reason]int64{tc.want.Reason: 1}, report.Reasons)
+				assert.Equal(t, map[Reason]int64{tc.want.Reason: 1}, report.Reasons())
 				assert.Equal(t, []int64{2, 1}, []int64{report.Migrated, report.Failed}, "the others are migrated")
 				assert.Equal(t, tc.patches, len(a.patchTypes())-2)
 				assert.False(t, report.Complete)
@@ -219,7 +219,7 @@ func TestRun_outage(t *testing.T) {
 			start := time.Now()
 			report := run(t, a, Options{ObjectTimeout: time.Minute})
 			assert.Equal(t, time.Minute, time.Since(start))
-			assert.Equal(t, map[Reason]int64{ReasonTimeout: 1}, report.Reasons)
+			assert.Equal(t, map[Reason]int64{ReasonTimeout: 1}, report.Reasons())
 			assert.Equal(t, "away", report.Failures[0].Message)
 			assert.Equal(t, int64(1), report.Migrated)
 		})
@@ -232,7 +232,7 @@ func TestRun_outage(t *testing.T) {
 			report, err := Run(t.Context(), client, secrets(), Options{ObjectTimeout: time.Minute})
 			require.NoError(t, err)
 			assert.Equal(t, time.Minute, time.Since(start))
-			assert.Equal(t, map[Reason]int64{ReasonTimeout: 1}, report.Reasons)
+			assert.Equal(t, map[Reason]int64{ReasonTimeout: 1}, report.Reasons())
 			assert.Equal(t, "context deadline exceeded", report.Failures[0].Message)
 		})
 	})

@@ -24,7 +24,7 @@ const maxExpired = 3
 func (e *engine) eachPage(ctx context.Context, visit func(*metav1.PartialObjectMetadataList) error) error {
 	opts := metav1.ListOptions{Limit: e.opts.PageSize}
 	for expired := 0; ; {
-		page, err := e.page(ctx, opts)
+		page, err := e.page(ctx, "", opts)
 		if token := tokenAfterExpiry(err); token != "" && expired < maxExpired {
 			opts.Continue = token
 			expired++
@@ -74,14 +74,16 @@ func (e *engine) current(o *metav1.PartialObjectMetadata) (bool, error) {
 	return order > 0, nil
 }
 
-// page lists one page and outlasts a server that is away for a while.
-func (e *engine) page(ctx context.Context, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
+// page lists one page, of a namespace or of all, and outlasts a server that is away for a while.
+func (e *engine) page(
+	ctx context.Context, namespace string, opts metav1.ListOptions,
+) (*metav1.PartialObjectMetadataList, error) {
 	var page *metav1.PartialObjectMetadataList
 	list := func(ctx context.Context) (err error) {
-		page, err = e.client.List(ctx, e.resource, opts)
+		page, err = e.client.List(ctx, e.resource, namespace, opts)
 		return err
 	}
-	c, err := try(ctx, e.opts.ObjectTimeout, list, steerList)
+	c, err := attempts{limit: e.opts.ObjectTimeout, do: list, steer: steerList}.try(ctx)
 	switch {
 	case c == courseDone:
 		return page, nil

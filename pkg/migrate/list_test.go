@@ -87,6 +87,20 @@ func TestRun_listFails(t *testing.T) {
 			assert.True(t, run(t, a, Options{}).Complete)
 		})
 	})
+	t.Run("the server names a delay => waits as long", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			a := staleAPI(3)
+			a.before = func(r fakeRequest) *fakeFault {
+				if r.number > 2 {
+					return nil
+				}
+				return &fakeFault{status: statusFor(429, metav1.StatusReasonTooManyRequests, "slow down"), retryAfter: "4"}
+			}
+			start := time.Now()
+			assert.True(t, run(t, a, Options{}).Complete)
+			assert.Equal(t, 8*time.Second, time.Since(start))
+		})
+	})
 	t.Run("the server is away for long => an error that says so", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a, before := failing(statusFor(503, "", "away"), 1000)
@@ -126,12 +140,14 @@ func TestRun_listFails(t *testing.T) {
 		_, _, err = CountStale(t.Context(), a.client(t), secrets(), "5")
 		require.ErrorContains(t, err, `count secrets: compare secrets "ns/00001" with baseline`)
 	})
-	t.Run("not allowed => an error at once", func(t *testing.T) {
-		a, before := failing(statusFor(403, metav1.StatusReasonForbidden, "no"), 1000)
-		a.before = before
-		_, err := Baseline(t.Context(), a.client(t), secrets())
-		require.ErrorContains(t, err, "take baseline of secrets: list secrets: no")
-		assert.Len(t, a.requests, 1)
+	t.Run("not allowed => an error after a few attempts, since a server that starts allows nothing", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			a, before := failing(statusFor(403, metav1.StatusReasonForbidden, "no"), 1000)
+			a.before = before
+			_, err := Baseline(t.Context(), a.client(t), secrets())
+			require.ErrorContains(t, err, "take baseline of secrets: list secrets: no")
+			assert.Len(t, a.requests, 1+fewRetries)
+		})
 	})
 	t.Run("the resource is not served => a note, not an error, and not complete", func(t *testing.T) {
 		a := staleAPI(3)

@@ -20,6 +20,8 @@ import (
 type slowClient struct {
 	Client
 	delay time.Duration
+	// prompt writes at the beginning take no time.
+	prompt int
 
 	mu             sync.Mutex
 	inFlight, most int
@@ -28,19 +30,24 @@ type slowClient struct {
 func (c *slowClient) Patch(
 	ctx context.Context, r Resource, namespace, name string, pt types.PatchType, body []byte, opts metav1.PatchOptions,
 ) (*metav1.PartialObjectMetadata, error) {
-	c.add(1)
+	delay := c.add(1)
 	defer c.add(-1)
-	if err := sleep(ctx, c.delay); err != nil {
+	if err := sleep(ctx, delay); err != nil {
 		return nil, err
 	}
 	return c.Client.Patch(ctx, r, namespace, name, pt, body, opts)
 }
 
-func (c *slowClient) add(n int) {
+func (c *slowClient) add(n int) (delay time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inFlight += n
 	c.most = max(c.most, c.inFlight)
+	if n > 0 && c.prompt > 0 {
+		c.prompt--
+		return 0
+	}
+	return c.delay
 }
 
 func TestRun_pace(t *testing.T) {
@@ -57,11 +64,11 @@ func TestRun_pace(t *testing.T) {
 		"less than one a second => slow, and nothing times out": {
 			objects: 3, opts: Options{MaxRate: 0.001, ObjectTimeout: time.Second}, took: 2000 * time.Second, most: 1,
 		},
-		"no options => 8 writes in flight": {
-			objects: 80, delay: time.Second, took: 10 * time.Second, most: DefaultConcurrency,
+		"concurrency 2 => 2 writes in flight, after the canary": {
+			objects: 11, delay: time.Second, opts: Options{Concurrency: 2, PageSize: 3}, took: 6 * time.Second, most: 2,
 		},
-		"concurrency 2 => 2 writes in flight": {
-			objects: 10, delay: time.Second, opts: Options{Concurrency: 2, PageSize: 3}, took: 5 * time.Second, most: 2,
+		"concurrency 20 => 20 writes in flight, more than are come to by themselves": {
+			objects: 41, delay: time.Second, opts: Options{Concurrency: 20}, took: 3 * time.Second, most: 20,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,15 +105,15 @@ func TestRun_listsAtMostOnePageAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := staleAPI(100)
 		ctx, cancel := context.WithCancel(t.Context())
-		client := &slowClient{Client: a.client(t), delay: time.Hour}
+		client := &slowClient{Client: a.client(t), delay: time.Hour, prompt: 1}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			_, _ = Run(ctx, client, secrets(), Options{PageSize: 10, Concurrency: 2})
 		}()
 		synctest.Wait()
-		// Two objects are being written, ten wait, and the eight others of the second page.
-		assert.Len(t, a.requests, 2)
+		// The canary is written, two objects are being written, ten wait, and the seven others of the second page.
+		assert.Len(t, a.requests, 3)
 		cancel()
 		<-done
 	})
@@ -127,8 +134,8 @@ func TestRun_progress(t *testing.T) {
 		for i := 1; i < len(times)-1; i++ {
 			assert.GreaterOrEqual(t, times[i].Sub(times[i-1]), progressInterval)
 		}
-		assert.Equal(t, Progress{Resource: secrets(), Pass: 1, Done: 4, Total: 41, Migrated: 4, Rate: 20}, told[0])
-		assert.Equal(t, Progress{Resource: secrets(), Pass: 1, Done: 41, Total: 41, Migrated: 40, Rate: 20}, told[10])
+		assert.Equal(t, Progress{Resource: secrets(), Pass: 1, Done: 4, Total: 41, Migrated: 4, Rate: 20, Workers: 1}, told[0])
+		assert.Equal(t, Progress{Resource: secrets(), Pass: 1, Done: 41, Total: 41, Migrated: 40, Rate: 20, Workers: 1}, told[10])
 	})
 }
 
@@ -158,6 +165,6 @@ func TestReport_manyFailures(t *testing.T) {
 	}
 	r.add(outcome{answer: answerFailed, failure: Failure{Reason: ReasonInvalid}})
 	assert.Equal(t, int64(251), r.Failed)
-	assert.Equal(t, map[Reason]int64{ReasonDenied: 250, ReasonInvalid: 1}, r.Reasons)
+	assert.Equal(t, map[Reason]int64{ReasonDenied: 250, ReasonInvalid: 1}, r.Reasons())
 	assert.Len(t, r.Failures, maxFailures+1)
 }

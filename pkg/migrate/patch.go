@@ -30,7 +30,7 @@ type identity struct {
 	ResourceVersion string    `json:"resourceVersion"`
 }
 
-// bodyOf is the no-op of the given kind for an object.
+// bodyOf is the no-op of the given kind for an object. A strategic merge patch says what a merge patch does.
 func bodyOf(r Resource, o *metav1.PartialObjectMetadata, pt types.PatchType) ([]byte, error) {
 	body := noop{Metadata: identity{UID: o.UID, ResourceVersion: o.ResourceVersion}}
 	if pt == types.ApplyPatchType {
@@ -44,16 +44,21 @@ func bodyOf(r Resource, o *metav1.PartialObjectMetadata, pt types.PatchType) ([]
 	return raw, nil
 }
 
-// patchTypeFor is apply, but for an object that an apply would change.
-func patchTypeFor(o *metav1.PartialObjectMetadata) types.PatchType {
-	if len(o.ManagedFields) == 0 {
+// patchTypeFor is the kind that was asked for, but merge instead of apply for an object that an apply would change.
+func patchTypeFor(o *metav1.PartialObjectMetadata, asked types.PatchType) types.PatchType {
+	switch {
+	case asked != "" && asked != types.ApplyPatchType:
+		return asked
+	case len(o.ManagedFields) == 0:
 		return types.MergePatchType
+	default:
+		return types.ApplyPatchType
 	}
-	return types.ApplyPatchType
 }
 
-// migrate makes the server store one object again, if it is stale. The error ends the run.
-func (e *engine) migrate(ctx context.Context, o *metav1.PartialObjectMetadata) (outcome, error) {
+// migrate makes the server store one object again, if it is stale. Each attempt waits for admit, whose error is
+// returned as it is. Every error ends the run.
+func (e *engine) migrate(ctx context.Context, o *metav1.PartialObjectMetadata, admit func() error) (outcome, error) {
 	if deletedByAnyWrite(o) {
 		return outcome{answer: answerFailed, failure: Failure{
 			Namespace: o.Namespace, Name: o.Name, Reason: ReasonBeingDeleted,
@@ -61,22 +66,28 @@ func (e *engine) migrate(ctx context.Context, o *metav1.PartialObjectMetadata) (
 		}}, nil
 	}
 	var got *metav1.PartialObjectMetadata
-	pt := patchTypeFor(o)
-	write := func(ctx context.Context) (err error) {
-		got, err = e.patch(ctx, o, pt)
-		return err
+	pt := patchTypeFor(o, e.opts.PatchType)
+	write := func(ctx context.Context) error {
+		return e.pace.write(func() (err error) {
+			got, err = e.patch(ctx, o, pt)
+			return err
+		})
 	}
-	c, err := try(ctx, e.opts.ObjectTimeout, write, func(err error) course {
+	steered := func(err error) course {
 		c := steer(err, e.resource, o.Name)
-		if c == courseOtherPatch && pt == types.ApplyPatchType {
+		switch {
+		case c == courseOtherPatch && pt != types.MergePatchType:
 			pt = types.MergePatchType
 			return courseAgain
-		}
-		if c == courseOtherPatch {
+		case c == courseOtherPatch:
 			return courseRetryFew
+		case c == courseRetryFew && e.broken.has(err):
+			return courseFail
+		default:
+			return c
 		}
-		return c
-	})
+	}
+	c, err := attempts{limit: e.opts.ObjectTimeout, admit: admit, do: write, steer: steered}.try(ctx)
 	return e.conclude(ctx, o, got, c, err)
 }
 
@@ -95,12 +106,15 @@ func (e *engine) conclude(
 		if ctx.Err() != nil {
 			return outcome{}, ctx.Err()
 		}
-		return outcome{}, fmt.Errorf("migrate %s: %w", e.resource, ErrNoSpace)
+		return outcome{}, ErrNoSpace
+	case courseBarred:
+		return outcome{}, err
 	case courseRetry:
 		if e.unavailable(ctx) {
-			return outcome{}, fmt.Errorf("migrate %s: %w: %w", e.resource, ErrUnavailable, err)
+			return outcome{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	case courseFail, courseRetryFew, courseOtherPatch, courseAgain:
+		e.broken.add(err)
 	}
 	return outcome{answer: answerFailed, failure: failureOf(o, err)}, nil
 }
@@ -145,6 +159,6 @@ const probeTimeout = 10 * time.Second
 func (e *engine) unavailable(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	_, err := e.client.List(ctx, e.resource, metav1.ListOptions{Limit: 1})
+	_, err := e.client.List(ctx, e.resource, "", metav1.ListOptions{Limit: 1})
 	return err != nil && steerList(err) == courseRetry
 }

@@ -23,6 +23,10 @@ type Progress struct {
 	Migrated, Failed int64
 	// Rate is the number of objects written to per second, over the pass.
 	Rate float64
+	// Workers is the number of writes that may be in flight now.
+	Workers int
+	// Held tells that Options.Hold blocks now.
+	Held bool
 }
 
 // progressInterval is the least time between two reports of progress.
@@ -30,10 +34,15 @@ const progressInterval = 200 * time.Millisecond
 
 // progress gathers what the workers of one pass have done. It is safe for concurrent use.
 type progress struct {
-	mu       sync.Mutex
-	report   Report
-	current  Progress
-	asked    int64
+	mu      sync.Mutex
+	report  Report
+	current Progress
+	asked   int64
+	// paged is the number of objects in the pages, which the server's estimate goes on from.
+	paged int64
+	// holding is the number of writes that Options.Hold blocks.
+	holding  int
+	workers  func() int
 	started  time.Time
 	reported time.Time
 	tell     func(Progress)
@@ -43,7 +52,7 @@ func newProgress(r Resource, pass int, tell func(Progress)) *progress {
 	now := time.Now()
 	return &progress{
 		current: Progress{Resource: r, Pass: pass},
-		started: now, reported: now, tell: tell,
+		started: now, reported: now, tell: tell, workers: func() int { return 0 },
 	}
 }
 
@@ -52,17 +61,30 @@ func (p *progress) listed(page *metav1.PartialObjectMetadataList) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.report.Listed += int64(len(page.Items))
+	p.paged += int64(len(page.Items))
 	switch {
 	case page.RemainingItemCount != nil:
-		p.current.Total = p.report.Listed + *page.RemainingItemCount
+		p.current.Total = p.paged + *page.RemainingItemCount
 	case page.Continue == "":
-		p.current.Total = p.report.Listed
+		p.current.Total = p.paged
 	case p.current.Total != 0:
-		p.current.Total = max(p.current.Total, p.report.Listed)
+		p.current.Total = max(p.current.Total, p.paged)
 	}
 }
 
-func (p *progress) done(o outcome) {
+// listedEarly takes note of an object that a canary listed, and listedAgain of one such that a page lists too: each
+// object is counted once.
+func (p *progress) listedEarly() { p.addListed(1) }
+func (p *progress) listedAgain() { p.addListed(-1) }
+
+func (p *progress) addListed(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.report.Listed += n
+}
+
+// done takes note of an answer and returns how many objects have failed.
+func (p *progress) done(o outcome) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.report.add(o)
@@ -71,6 +93,23 @@ func (p *progress) done(o outcome) {
 		p.asked++
 	}
 	if time.Since(p.reported) >= progressInterval {
+		p.say()
+	}
+	return p.report.Failed
+}
+
+// hold takes note that Options.Hold begins or ends to block a write. The first and the last of them are told at once:
+// nothing else is done meanwhile that would tell.
+func (p *progress) hold(blocked bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if blocked {
+		p.holding++
+	} else {
+		p.holding--
+	}
+	if held := p.holding > 0; held != p.current.Held {
+		p.current.Held = held
 		p.say()
 	}
 }
@@ -92,6 +131,7 @@ func (p *progress) say() {
 	if elapsed := p.reported.Sub(p.started).Seconds(); elapsed > 0 {
 		p.current.Rate = float64(p.asked) / elapsed
 	}
+	p.current.Workers = p.workers()
 	p.current.Migrated, p.current.Failed = p.report.Migrated, p.report.Failed
 	p.tell(p.current)
 }

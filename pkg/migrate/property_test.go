@@ -67,7 +67,7 @@ func drawScenario(t *rapid.T) scenario {
 	}
 	errorsLeft := fewRetries
 	for range rapid.IntRange(0, 25).Draw(t, "events") {
-		e := event{kind: rapid.SampledFrom(eventKinds()).Draw(t, "kind"), key: fmt.Sprintf("ns/%02d", rapid.IntRange(0, 14).Draw(t, "key"))}
+		e := event{kind: rapid.SampledFrom(eventKinds()).Draw(t, "kind"), key: keyNumber(rapid.IntRange(0, 14).Draw(t, "key"))}
 		if e.kind == eventError {
 			if errorsLeft--; errorsLeft < 0 {
 				continue // More could be too many for one object, which would rightly be reported as failed.
@@ -79,8 +79,14 @@ func drawScenario(t *rapid.T) scenario {
 		s.killAt = rapid.IntRange(2, 30).Draw(t, "kill at request")
 	}
 	s.opts.PageSize = rapid.Int64Range(1, 5).Draw(t, "page size")
-	s.opts.Concurrency = rapid.IntRange(1, 4).Draw(t, "concurrency")
+	s.opts.Concurrency = rapid.IntRange(0, 4).Draw(t, "concurrency")
+	s.opts.CanaryNamespaces = rapid.SliceOfN(rapid.SampledFrom([]string{"ns", "other", "absent"}), 0, 3).Draw(t, "canaries")
 	return s
+}
+
+// keyNumber is the name of an object, in one of two namespaces.
+func keyNumber(i int) string {
+	return fmt.Sprintf("%s/%02d", []string{"ns", "other"}[i%2], i)
 }
 
 // truth is what users have written, and what must be in the cluster.
@@ -141,7 +147,7 @@ func (w *world) happen(e event) *fakeFault {
 func newWorld(objects []objectKind) *world {
 	w := &world{fakeAPI: newFakeAPI(), want: map[string]truth{}}
 	for i, kind := range objects {
-		key := fmt.Sprintf("ns/%02d", i)
+		key := keyNumber(i)
 		o := w.createStale(key)
 		o.stale, o.undecodable = kind.stale, kind.undecodable
 		if kind.unmanaged {
@@ -188,6 +194,9 @@ func (w *world) check(report Report) error {
 	assert.True(&c, report.Complete, "complete: %+v", report)
 	assert.Empty(&c, w.staleKeys(), "stale at the end")
 	w.requireHarmless(&c)
+	if report.Passes == 1 {
+		assert.Equal(&c, report.Listed, answers(report), "every listed object has one answer")
+	}
 	got := map[string]truth{}
 	for key, o := range w.objects {
 		managed := len(o.meta.ManagedFields)

@@ -6,7 +6,8 @@ package migrate
 // Report is what a run did to one resource.
 //
 // Migrated, Gone, Conflicts and Altered add up over all passes, the other counts are those of the last pass. In a
-// run of one pass, which is the rule, Listed is the sum of Skipped, Migrated, Unchanged, Gone, Conflicts and Failed.
+// run of one pass, which is the rule, Listed is the sum of Skipped, Migrated, Unchanged, Gone, Conflicts and Failed,
+// if it was not ended early. A canary counts as any other object: listed once and answered once, by its early answer.
 type Report struct {
 	Resource Resource
 	// Baseline is the resourceVersion that the run took as its baseline.
@@ -31,9 +32,9 @@ type Report struct {
 	Altered int64
 	// Failed objects are stored as they were.
 	Failed int64
-	// Reasons counts the failed objects by reason.
-	Reasons map[Reason]int64
-	// Failures name the first 100 failed objects of each reason.
+	// Causes counts the failed objects by what stood in the way.
+	Causes map[Cause]int64
+	// Failures name the first 100 failed objects of each cause.
 	Failures []Failure
 
 	// Complete tells that every object is proven to be current.
@@ -83,7 +84,16 @@ type Failure struct {
 	Policy string
 }
 
-// maxFailures is the number of failures of one reason that are kept by name.
+// Cause is what stands in the way of objects, without their names.
+type Cause struct {
+	Reason          Reason
+	Webhook, Policy string
+}
+
+// Cause is the failure's.
+func (f Failure) Cause() Cause { return Cause{Reason: f.Reason, Webhook: f.Webhook, Policy: f.Policy} }
+
+// maxFailures is the number of failures of one cause that are kept by name.
 const maxFailures = 100
 
 // add adds an outcome to a report of one pass.
@@ -109,13 +119,25 @@ func (r *Report) add(o outcome) {
 
 func (r *Report) fail(f Failure) {
 	r.Failed++
-	if r.Reasons == nil {
-		r.Reasons = map[Reason]int64{}
+	if r.Causes == nil {
+		r.Causes = map[Cause]int64{}
 	}
-	r.Reasons[f.Reason]++
-	if r.Reasons[f.Reason] <= maxFailures {
+	r.Causes[f.Cause()]++
+	if r.Causes[f.Cause()] <= maxFailures {
 		r.Failures = append(r.Failures, f)
 	}
+}
+
+// Reasons counts the failed objects by reason alone, nil if none failed.
+func (r *Report) Reasons() map[Reason]int64 {
+	var sum map[Reason]int64
+	for cause, n := range r.Causes {
+		if sum == nil {
+			sum = map[Reason]int64{}
+		}
+		sum[cause.Reason] += n
+	}
+	return sum
 }
 
 // after gives the report of a run whose passes before are in earlier and whose last is r.

@@ -18,6 +18,9 @@ const maxPasses = 4
 // comment). An object that can't be migrated is in the report and is no error. With an error, the context's among
 // them, the report is what was done by then; nothing has to be undone, and another run goes on from there.
 func Run(ctx context.Context, client Client, r Resource, opts Options) (Report, error) {
+	if err := opts.validate(); err != nil {
+		return Report{Resource: r, Baseline: opts.Baseline}, err
+	}
 	e := newEngine(client, r, opts)
 	var report Report
 	for number := 1; ; number++ {
@@ -60,7 +63,7 @@ func (e *engine) end(ctx context.Context, report Report, err error) (Report, err
 // kube-apiserver writes with the write key and the writes in flight have ended.
 func Baseline(ctx context.Context, client Client, r Resource) (string, error) {
 	e := newEngine(client, r, Options{})
-	page, err := e.page(ctx, metav1.ListOptions{Limit: 1})
+	page, err := e.page(ctx, "", metav1.ListOptions{Limit: 1})
 	if err != nil {
 		return "", fmt.Errorf("take baseline of %s: %w", r, err)
 	}

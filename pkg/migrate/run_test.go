@@ -36,6 +36,11 @@ func (a *fakeAPI) patchTypes() []types.PatchType {
 	return all
 }
 
+// answers is the number of objects of a pass that were answered.
+func answers(r Report) int64 {
+	return r.Skipped + r.Migrated + r.Unchanged + r.Gone + r.Conflicts + r.Failed
+}
+
 // run runs a migration without a network and checks what holds for all.
 func run(t *testing.T, a *fakeAPI, opts Options) Report {
 	t.Helper()
@@ -44,8 +49,7 @@ func run(t *testing.T, a *fakeAPI, opts Options) Report {
 	a.requireHarmless(t)
 	assert.Equal(t, secrets(), report.Resource)
 	if report.Passes == 1 {
-		assert.Equal(t, report.Listed, report.Skipped+report.Migrated+report.Unchanged+report.Gone+report.Conflicts+
-			report.Failed, "every listed object has one answer")
+		assert.Equal(t, report.Listed, answers(report), "every listed object has one answer")
 	}
 	if report.Complete {
 		assert.Empty(t, a.staleKeys())
@@ -133,7 +137,7 @@ func TestRun(t *testing.T) {
 		"being deleted, held by nothing => left alone and reported": {
 			prepare: func(a *fakeAPI) { deleting(a.createStale("ns/a")) },
 			want: Report{
-				Listed: 1, Failed: 1, Reasons: map[Reason]int64{ReasonBeingDeleted: 1},
+				Listed: 1, Failed: 1, Causes: map[Cause]int64{{Reason: ReasonBeingDeleted}: 1},
 				Failures: []Failure{{
 					Namespace: "ns", Name: "a", Reason: ReasonBeingDeleted,
 					Message: "its deletion waits for nothing, and any write would complete it",

@@ -28,6 +28,7 @@ func lists() map[string][]timed {
 		"odd-numbers":       oddNumbers(),
 		"nothing-to-do":     {{time.Second, event.Finished{Text: "already so: key 8 writes everywhere", Elapsed: time.Second}}},
 		"growing-plan":      growingPlan(),
+		"held":              held(),
 		"text-without-room": textWithoutRoom(),
 		"silence":           {{0, started(1, 1, "await", "wait for 3 kube-apiservers")}, {time.Minute, nil}},
 	}
@@ -107,6 +108,20 @@ func oddNumbers() []timed {
 		list = append(list, timed{11 * time.Second, e})
 	}
 	return append(list, timed{11 * time.Second, done(1, 1, "migrate", "migrate", 77*time.Second)})
+}
+
+// held is a migration that waits for etcd and goes on by itself.
+func held() []timed {
+	waiting := migrated(400, 1204, 12, 60)
+	waiting.Held, waiting.Workers = true, 4
+	return []timed{
+		{0, started(1, 1, "migrate", "migrate secrets")},
+		{time.Second, event.Warning{Text: "etcd on n1 has 18 % of its quota free: nothing is written until it has 25 %"}},
+		{time.Second, waiting},
+		{30 * time.Second, event.Notice{Text: "etcd on n1 has room again"}},
+		{time.Second, migrated(1204, 1204, 48, 0)},
+		{time.Second, done(1, 1, "migrate", "migrate secrets", 34*time.Second)},
+	}
 }
 
 func growingPlan() []timed {

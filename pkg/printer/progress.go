@@ -57,7 +57,9 @@ func migrationCounts(e event.MigrationProgress) string {
 	if e.Rate > 0 && e.Rate < 1e9 {
 		parts = append(parts, fmt.Sprintf("%.0f/s", e.Rate))
 	}
-	if left, ok := timeLeft(e.Left); ok {
+	if e.Held {
+		parts = append(parts, "held until etcd has room")
+	} else if left, ok := timeLeft(e.Left); ok {
 		parts = append(parts, "~"+clock(left)+" left")
 	}
 	if e.Failed > 0 {

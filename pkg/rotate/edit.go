@@ -191,7 +191,7 @@ func cause(err error) string {
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner
 	}
-	return oneLine(err.Error())
+	return hint.OneLine(err.Error())
 }
 
 // outcome asks the node itself, when its guard is not to be seen any more.
@@ -203,7 +203,7 @@ func (w *editWait) outcome(ctx context.Context) (ended bool, err error) {
 		if ctx.Err() != nil {
 			return false, err
 		}
-		w.last = "the node can't be asked yet: " + oneLine(err.Error())
+		w.last = "the node can't be asked yet: " + hint.OneLine(err.Error())
 		return false, nil
 	}
 	file := w.run.files[w.node]
@@ -241,7 +241,7 @@ func (w *editWait) failed(e *agentapi.Edit) error {
 		agentapi.EditAbandoned: "the guard has given up",
 		agentapi.EditRefused:   "nothing was changed there",
 	}[e.Stage]
-	err := fmt.Errorf("node %s: %w; %s: %s", w.node, errEdit, what, oneLine(e.Reason))
+	err := fmt.Errorf("node %s: %w; %s: %s", w.node, errEdit, what, hint.OneLine(e.Reason))
 	if len(e.Log) > 0 {
 		err = fmt.Errorf("%w\n  the last lines of the kube-apiserver that did not become ready:\n    %s", err, strings.Join(e.Log, "\n    "))
 	}

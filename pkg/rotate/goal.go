@@ -172,6 +172,9 @@ func (r *Run) highest(book *ledger.Ledger) []uint64 {
 
 // open writes a new record.
 func (r *Run) open(ctx context.Context, o plan.Observed) error {
+	if err := r.checkRoom(ctx, o); err != nil {
+		return err
+	}
 	now, err := r.cluster.Now(ctx)
 	if err != nil {
 		return err

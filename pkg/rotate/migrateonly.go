@@ -47,6 +47,9 @@ func (r *Run) migrateOnly(ctx context.Context) error {
 				"resource %q is not encrypted by the configuration: there is nothing to migrate it to", res.Name())
 		}
 	}
+	if err := r.room(ctx, r.view.ControlPlane, selected); err != nil {
+		return err
+	}
 	if err := r.step(ctx, 1, string(plan.Await), fmt.Sprintf("wait until %s loaded the file of its node", r.everyInstance()), r.await); err != nil {
 		return err
 	}

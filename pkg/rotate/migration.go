@@ -12,9 +12,11 @@ import (
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 )
 
 // ErrFailedObjects is matched by a migration that left objects behind.
@@ -45,7 +47,7 @@ func (r *Run) settle(ctx context.Context) error {
 func (r *Run) recordBaselines(ctx context.Context, resources []kube.Resource) error {
 	baselines := map[string]string{}
 	for _, res := range resources {
-		baseline, err := migrate.Baseline(ctx, r.migrator, migratable(res))
+		baseline, err := migrate.Baseline(ctx, r.migrator, migrator.Resource(res))
 		if err != nil {
 			return fmt.Errorf("read the resourceVersion of %s: %w", res.Name(), err)
 		}
@@ -92,14 +94,11 @@ func (r *Run) migrateAll(ctx context.Context, resources []kube.Resource) (string
 }
 
 func (r *Run) migrateOne(ctx context.Context, res kube.Resource) error {
-	report, err := migrate.Run(ctx, r.migrator, migratable(res), migrate.Options{
-		Baseline: r.record.Migrations[res.Name()].Baseline, Concurrency: r.Concurrency, MaxRate: r.MaxRate,
-		Progress: func(p migrate.Progress) { r.Emit(progressEvent(res.Name(), p)) },
-	})
-	if err != nil {
-		return fmt.Errorf("migrate %s: %w", res.Name(), err)
-	}
+	report, err := r.migrator.Migrate(ctx, r.view.ControlPlane, res, r.record.Migrations[res.Name()].Baseline)
 	r.reports = append(r.reports, report)
+	if err != nil {
+		return r.explainEarlyEnd(res, err)
+	}
 	if report.Note != "" {
 		r.Emit(event.Notice{Text: res.Name() + ": " + report.Note})
 	}
@@ -119,12 +118,14 @@ func (r *Run) migrateOne(ctx context.Context, res kube.Resource) error {
 	})
 }
 
-func progressEvent(name string, p migrate.Progress) event.MigrationProgress {
-	left := -1.0
-	if p.Rate > 0 && p.Total >= p.Done && p.Total > 0 {
-		left = float64(p.Total-p.Done) / p.Rate
+// explainEarlyEnd adds to the error of a migration that came to no end what has failed by then.
+func (r *Run) explainEarlyEnd(res kube.Resource, err error) error {
+	err = fmt.Errorf("migrate %s: %w", res.Name(), err)
+	if !errors.Is(err, migrate.ErrTooManyFailures) {
+		return err
 	}
-	return event.MigrationProgress{Resource: name, Done: p.Done, Total: p.Total, Migrated: p.Migrated, Failed: p.Failed, Rate: p.Rate, Left: left}
+	return hint.New(fmt.Errorf("%w%s", err, migrator.Failures(r.reports)),
+		"find out why they fail, then go on; or go on regardless with --max-failures 0, and have all of them listed")
 }
 
 // skipped are the first objects that failed, for the record.
@@ -132,16 +133,9 @@ func skipped(report migrate.Report) []string {
 	const most = 20
 	var list []string
 	for _, f := range report.Failures[:min(most, len(report.Failures))] {
-		list = append(list, fmt.Sprintf("%s: %s", objectName(f), f.Reason))
+		list = append(list, fmt.Sprintf("%s: %s", migrator.ObjectName(f), f.Reason))
 	}
 	return list
-}
-
-func objectName(f migrate.Failure) string {
-	if f.Namespace == "" {
-		return f.Name
-	}
-	return f.Namespace + "/" + f.Name
 }
 
 // verdict sums the migrations up: done, or what is left and why.
@@ -157,68 +151,11 @@ func (r *Run) verdict() (string, error) {
 	}
 	switch {
 	case failed > 0:
-		return "", fmt.Errorf("%d %w: %s", failed, ErrFailedObjects, failures(r.reports))
+		return "", fmt.Errorf("%d %w: %s", failed, ErrFailedObjects, migrator.Failures(r.reports))
 	case len(incomplete) > 0:
 		return "", fmt.Errorf("not every object is proven to be migrated: %s", strings.Join(incomplete, "; "))
 	}
 	return fmt.Sprintf(": %d migrated, nothing is stale", migrated), nil
-}
-
-// failures groups what failed by reason.
-func failures(reports []migrate.Report) string {
-	var lines []string
-	for _, group := range Groups(reports) {
-		line := fmt.Sprintf("\n  %s, %d object(s)", group.Reason, group.Count)
-		if group.Webhook != "" {
-			line += " (webhook " + oneLine(group.Webhook) + ")"
-		}
-		line += ": " + oneLine(group.Message)
-		const shown = 5
-		line += "\n    " + group.Resource + " " + oneLine(strings.Join(group.Objects[:min(shown, len(group.Objects))], ", "))
-		if more := group.Count - int64(min(shown, len(group.Objects))); more > 0 {
-			line += fmt.Sprintf(" and %d more", more)
-		}
-		lines = append(lines, line)
-	}
-	return strings.Join(lines, "")
-}
-
-// oneLine keeps what a cluster says from looking like a line of ours. What else it may hold is escaped where it is printed.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-// Group is the objects of one resource that failed for one reason.
-type Group struct {
-	Resource, Webhook, Message string
-	Reason                     migrate.Reason
-	Count                      int64
-	// Objects are the first ones.
-	Objects []string
-}
-
-// Groups sorts failures by resource, reason and webhook, in the order in which they were met.
-func Groups(reports []migrate.Report) []Group {
-	type id struct{ resource, reason, webhook string }
-	index := map[id]int{}
-	var groups []Group
-	for _, report := range reports {
-		for _, f := range report.Failures {
-			k := id{report.Resource.String(), string(f.Reason), f.Webhook}
-			at, known := index[k]
-			if !known {
-				at = len(groups)
-				index[k] = at
-				groups = append(groups, Group{Resource: k.resource, Reason: f.Reason, Webhook: f.Webhook, Message: f.Message})
-			}
-			groups[at].Count++
-			groups[at].Objects = append(groups[at].Objects, objectName(f))
-		}
-		for i := range groups {
-			if g := &groups[i]; g.Resource == report.Resource.String() && g.Webhook == "" {
-				g.Count = max(g.Count, report.Reasons[g.Reason])
-			}
-		}
-	}
-	return groups
 }
 
 // close ends the record.
@@ -233,8 +170,4 @@ func (r *Run) close(ctx context.Context) error {
 			rec.Stage = "done"
 		}
 	})
-}
-
-func migratable(r kube.Resource) migrate.Resource {
-	return migrate.Resource{GVR: r.GVR, Kind: r.Kind, Namespaced: r.Namespaced}
 }

@@ -20,32 +20,6 @@ func resource(group, name string) migrate.Resource {
 	return migrate.Resource{GVR: schema.GroupVersionResource{Group: group, Version: "v1", Resource: name}}
 }
 
-func TestGroupsSortFailuresByResourceReasonAndWebhook(t *testing.T) {
-	t.Parallel()
-	reports := []migrate.Report{
-		{
-			Resource: resource("", "secrets"), Failed: 152, Reasons: map[migrate.Reason]int64{migrate.ReasonInvalid: 150, migrate.ReasonDenied: 2},
-			Failures: []migrate.Failure{
-				{Namespace: "a", Name: "one", Reason: migrate.ReasonInvalid, Message: "first"},
-				{Namespace: "a", Name: "two", Reason: migrate.ReasonDenied, Webhook: "w1", Message: "no"},
-				{Namespace: "b", Name: "three", Reason: migrate.ReasonInvalid, Message: "second"},
-				{Namespace: "b", Name: "four", Reason: migrate.ReasonDenied, Webhook: "w2", Message: "never"},
-			},
-		},
-		{
-			Resource: resource("example.com", "widgets"), Failed: 1, Reasons: map[migrate.Reason]int64{migrate.ReasonInvalid: 1},
-			Failures: []migrate.Failure{{Name: "cluster-wide", Reason: migrate.ReasonInvalid, Message: "third"}},
-		},
-	}
-	assert.Equal(t, []Group{
-		{Resource: "secrets", Reason: migrate.ReasonInvalid, Message: "first", Count: 150, Objects: []string{"a/one", "b/three"}},
-		{Resource: "secrets", Reason: migrate.ReasonDenied, Webhook: "w1", Message: "no", Count: 1, Objects: []string{"a/two"}},
-		{Resource: "secrets", Reason: migrate.ReasonDenied, Webhook: "w2", Message: "never", Count: 1, Objects: []string{"b/four"}},
-		{Resource: "widgets.example.com", Reason: migrate.ReasonInvalid, Message: "third", Count: 1, Objects: []string{"cluster-wide"}},
-	}, Groups(reports))
-	assert.Empty(t, Groups(nil))
-}
-
 func TestVerdict(t *testing.T) {
 	t.Parallel()
 	r := &Run{}
@@ -63,7 +37,7 @@ func TestVerdict(t *testing.T) {
 	require.EqualError(t, err, "not every object is proven to be migrated: widgets.example.com: not served any more")
 
 	r.reports[0].Failed, r.reports[0].Complete = 7, false
-	r.reports[0].Reasons = map[migrate.Reason]int64{migrate.ReasonInvalid: 7}
+	r.reports[0].Causes = map[migrate.Cause]int64{{Reason: migrate.ReasonInvalid}: 7}
 	for i := range 7 {
 		r.reports[0].Failures = append(r.reports[0].Failures, migrate.Failure{
 			Namespace: "ns", Name: fmt.Sprint(i), Reason: migrate.ReasonInvalid, Message: "m",
@@ -84,13 +58,6 @@ func TestSkippedNamesTheFirstTwenty(t *testing.T) {
 	assert.Len(t, list, 20)
 	assert.Equal(t, "ns/0: Denied", list[0])
 	assert.Empty(t, skipped(migrate.Report{}))
-}
-
-func TestProgressEventEstimatesTheTimeLeftOnlyWhereItCan(t *testing.T) {
-	t.Parallel()
-	assert.InDelta(t, 9.0, progressEvent("secrets", migrate.Progress{Done: 10, Total: 100, Rate: 10}).Left, 0.001)
-	assert.InDelta(t, -1.0, progressEvent("secrets", migrate.Progress{Done: 10}).Left, 0.001)
-	assert.InDelta(t, -1.0, progressEvent("secrets", migrate.Progress{Done: 10, Total: 5, Rate: 10}).Left, 0.001)
 }
 
 func TestEncryptedLeavesOutWhatNeedNotOrCannotBeMigrated(t *testing.T) {

@@ -12,10 +12,11 @@ import (
 	"context"
 	"time"
 
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
@@ -65,9 +66,8 @@ type Options struct {
 	JobTimeout time.Duration
 	// ConvergeTimeout is how long kube-apiservers may take to load a file.
 	ConvergeTimeout time.Duration
-	// Concurrency and MaxRate of migrations.
-	Concurrency int
-	MaxRate     float64
+	// Migration says how objects are migrated.
+	Migration migrator.Settings
 
 	// By is who runs it, as user@host.
 	By string
@@ -109,8 +109,10 @@ type Run struct {
 	cluster  *kube.Cluster
 	observer *observe.Observer
 	runner   *nodejob.Runner
-	migrator migrate.Client
-	sleep    func(context.Context, time.Duration) error
+	migrator *migrator.Migrator
+	// room refuses a migration of the resources that etcd has no room for.
+	room  func(context.Context, *controlplane.ControlPlane, []kube.Resource) error
+	sleep func(context.Context, time.Duration) error
 
 	state
 }

@@ -68,6 +68,15 @@ func (r *Run) preflight(ctx context.Context) error {
 	if err := r.checkResources(); err != nil {
 		return err
 	}
+	if r.Mode == Abort {
+		return nil // it migrates nothing
+	}
+	if err := r.cluster.CheckBulk(ctx); err != nil {
+		return err
+	}
+	if err := r.migrator.CheckEngine(ctx); err != nil {
+		return err
+	}
 	// What is in the files is only known when agents have looked; but a missing right is better told now, if the record
 	// knows what will be migrated.
 	if o, known := r.expected(); known && (r.Mode == Begin || r.Mode == Resume) {

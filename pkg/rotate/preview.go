@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -46,6 +47,9 @@ func (r *Run) Plan(ctx context.Context, cluster v1alpha1.Cluster) (*v1alpha1.Rot
 	}
 	for _, s := range steps[:len(steps)-1] {
 		p.Steps = append(p.Steps, v1alpha1.PlanStep{Stage: r.stage(s), Text: r.text(s)})
+	}
+	if err := r.checkRoom(ctx, o); err != nil {
+		return nil, r.explain(ctx, "plan", err)
 	}
 	p.Warnings = append(p.Warnings, r.warnings(ctx, o)...)
 	r.goal = plan.Goal{}
@@ -106,6 +110,9 @@ func (r *Run) planOnOff(ctx context.Context, p *v1alpha1.RotationPlan, on string
 		p.Warnings = append(p.Warnings, "what is in the configuration is known when the nodes were looked at: the steps may turn out to be fewer")
 	}
 	r.goal = planned
+	if err := r.checkRoom(ctx, o); err != nil {
+		return nil, r.explain(ctx, "plan", err)
+	}
 	p.Warnings = append(p.Warnings, r.warnings(ctx, o)...)
 	r.goal = plan.Goal{}
 	return p, nil
@@ -172,7 +179,7 @@ func (r *Run) warnOfWrites(ctx context.Context, o plan.Observed) []string {
 	}
 	var objects int64
 	for _, res := range r.rewritten(o) {
-		n, err := migrate.Count(ctx, r.migrator, migratable(res))
+		n, err := migrate.Count(ctx, r.migrator, migrator.Resource(res))
 		if err != nil {
 			return []string{fmt.Sprintf("the objects of %s can't be counted: %v", res.Name(), err)}
 		}

@@ -15,12 +15,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/api/v1alpha1"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/lock"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/reload"
 )
@@ -31,7 +33,7 @@ type counting struct {
 	err     error
 }
 
-func (c counting) List(context.Context, migrate.Resource, metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
+func (c counting) List(context.Context, migrate.Resource, string, metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
 	list := &metav1.PartialObjectMetadataList{Items: make([]metav1.PartialObjectMetadata, min(1, c.objects))}
 	list.ResourceVersion, list.RemainingItemCount = "1", new(max(0, c.objects-1))
 	return list, c.err
@@ -51,7 +53,8 @@ func previewed(mode Mode, book *ledger.Ledger, nodes ...string) *Run {
 	}
 	r := at(mode, configs)
 	r.goal, r.files, r.Keep = plan.Goal{}, nil, plan.DefaultKeep
-	r.migrator = counting{objects: 10}
+	r.migrator = &migrator.Migrator{Client: counting{objects: 10}}
+	r.room = func(context.Context, *controlplane.ControlPlane, []kube.Resource) error { return nil }
 	r.served = []kube.Resource{{GVR: resource("", "secrets").GVR, Migratable: true}, {GVR: resource("", "configmaps").GVR, Migratable: true}}
 	r.view.Ledger = book
 	r.view.Evidence = map[string]reload.Evidence{}
@@ -133,7 +136,7 @@ func TestPlanNamesTheNewKeyOnlyWhereItIsKnown(t *testing.T) {
 func TestPlanWarnsOfMoreWritesThanAKeyShouldDo(t *testing.T) {
 	t.Parallel()
 	many := previewed(Begin, onRecord(), "n1")
-	many.migrator = counting{objects: 100_001}
+	many.migrator = &migrator.Migrator{Client: counting{objects: 100_001}}
 	p, err := many.Plan(t.Context(), v1alpha1.Cluster{})
 	require.NoError(t, err)
 	require.Len(t, p.Warnings, 1)
@@ -146,10 +149,24 @@ func TestPlanWarnsOfMoreWritesThanAKeyShouldDo(t *testing.T) {
 	assert.Empty(t, p.Warnings, "secretbox has no such limit")
 
 	enough := previewed(Begin, onRecord(), "n1")
-	enough.migrator = counting{objects: 100_000}
+	enough.migrator = &migrator.Migrator{Client: counting{objects: 100_000}}
 	p, err = enough.Plan(t.Context(), v1alpha1.Cluster{})
 	require.NoError(t, err)
 	assert.Empty(t, p.Warnings)
+}
+
+func TestPlanIsRefusedWhereEtcdHasNoRoom(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	r := previewed(Begin, onRecord(), "n1")
+	r.room = func(_ context.Context, _ *controlplane.ControlPlane, resources []kube.Resource) error {
+		asked = resourceNames(resources)
+		return errors.New("etcd has no room")
+	}
+	_, err := r.Plan(t.Context(), v1alpha1.Cluster{})
+	require.EqualError(t, err, "etcd has no room")
+	assert.Contains(t, hint.Render(err), "nothing was changed")
+	assert.Equal(t, []string{"secrets", "configmaps"}, asked, "what is encrypted and not yet with the new key")
 }
 
 func TestPlanSaysThatARotationIsUnderWay(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
@@ -33,6 +34,12 @@ func (r *Run) covered(d encconfig.Description) []kube.Resource {
 	return slices.DeleteFunc(slices.Clone(r.served), func(res kube.Resource) bool {
 		return !r.storable(res) || !r.goal.Covers(d, res.Name())
 	})
+}
+
+// checkRoom refuses a goal whose migration etcd has no room for, before anything is changed. What has begun is not
+// refused: it pauses where room is short.
+func (r *Run) checkRoom(ctx context.Context, o plan.Observed) error {
+	return r.room(ctx, r.view.ControlPlane, r.rewritten(o))
 }
 
 // storable tells whether a resource can be migrated, whatever its keys are.
@@ -77,7 +84,7 @@ func (r *Run) checkResources() error {
 
 // permissions is all that the run will do.
 func (r *Run) permissions() []kube.Permission {
-	list := Permissions()
+	list := append(Permissions(), r.Migration.Permissions()...)
 	for _, name := range r.Resources {
 		if strings.HasPrefix(name, "*") {
 			continue // asked when it is known what it stands for

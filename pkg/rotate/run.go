@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/lock"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
@@ -61,10 +62,12 @@ func New(c *kube.Cluster, o Options) (*Run, error) {
 	if _, err := rand.Read(id); err != nil {
 		return nil, fmt.Errorf("draw the run's name: %w", err)
 	}
+	name, observer := hex.EncodeToString(id), observe.New(c)
+	m := migrator.New(c, observer.Reacher, o.Migration, name, o.Emit)
 	return &Run{
-		Options: o, id: hex.EncodeToString(id), cluster: c, observer: observe.New(c),
+		Options: o, id: name, cluster: c, observer: observer,
 		runner:   &nodejob.Runner{Config: c.Config, Client: c.Typed, StartTimeout: o.JobTimeout},
-		migrator: migrate.NewMetadataClient(c.Metadata), sleep: sleep, state: state{unproven: map[string]bool{}},
+		migrator: m, room: m.CheckRoom, sleep: sleep, state: state{unproven: map[string]bool{}},
 	}, nil
 }
 
@@ -97,6 +100,7 @@ func (r *Run) Do(ctx context.Context) (err error) {
 	} else if swept > 0 {
 		r.Emit(event.Notice{Text: fmt.Sprintf("%d Job(s) of an earlier run removed", swept)})
 	}
+	r.migrator.Sweep(ctx)
 	// Whoever held the lock before may have changed what Preflight saw.
 	if err := r.Preflight(ctx); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
 )
 
@@ -35,7 +37,7 @@ func TestClusterRoleGrantsWhatTheProgramAsksFor(t *testing.T) {
 	granted, _ := loadRoles(t)
 	viewer, operator := granted["kubectl-encryption-viewer"], granted["kubectl-encryption-operator"]
 	assert.ElementsMatch(t, texts(rotate.ReadPermissions()), texts(viewer), "what viewers need for status")
-	changes := append(rotate.Permissions(), migrations("secrets", "configmaps")...)
+	changes := slices.Concat(rotate.Permissions(), migrations("secrets", "configmaps"), migrator.Courtesies())
 	assert.ElementsMatch(t, texts(changes), texts(append(viewer, operator...)), "what operators need for changes")
 	assert.Len(t, granted, 2, "roles that nobody needs")
 }

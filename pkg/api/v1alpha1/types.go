@@ -243,10 +243,11 @@ type ResourceMigration struct {
 	Note     string         `json:"note,omitempty"`
 }
 
-// FailureGroup is all objects that failed for one reason.
+// FailureGroup is all objects that failed for one reason, at one webhook or ValidatingAdmissionPolicy if it was one's.
 type FailureGroup struct {
 	Reason  string `json:"reason"`
 	Webhook string `json:"webhook,omitempty"`
+	Policy  string `json:"policy,omitempty"`
 	Message string `json:"message"`
 	Count   int64  `json:"count"`
 	// Objects are the first ones, as namespace/name.

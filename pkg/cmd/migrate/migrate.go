@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/api/v1alpha1"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/options"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
 )
 
@@ -80,7 +81,7 @@ func NewCommand(shared options.Shared) *cobra.Command {
 		},
 	}
 	f.Agent.AddFlags(cmd.Flags())
-	f.Migration.AddFlags(cmd.Flags())
+	f.Migration.AddFlags(cmd)
 	cmd.Flags().StringSliceVar(&f.Resources, "resources", nil, "Resources to migrate, with their group where they have one: secrets,widgets.example.com")
 	cmd.Flags().StringVarP(&f.Output, "output", "o", "", "Output format. json: one event per line, the report among them")
 	_ = cmd.RegisterFlagCompletionFunc("resources", cobra.FixedCompletions([]string{"secrets", "configmaps"}, cobra.ShellCompDirectiveNoFileComp))
@@ -109,7 +110,7 @@ func (f *Flags) ToOptions() (*Options, event.Sink, func(), error) {
 	run, err := rotate.New(cluster, rotate.Options{
 		Mode: rotate.MigrateOnly, Resources: f.Resources,
 		Image: f.Agent.Image, JobTimeout: f.Agent.JobTimeout, ConvergeTimeout: f.Agent.ConvergeTimeout,
-		Concurrency: f.Migration.Concurrency, MaxRate: f.Migration.MaxRate, By: options.Who(), Emit: emit,
+		Migration: f.Migration.Settings(), By: options.Who(), Emit: emit,
 	})
 	if err != nil {
 		closeSink()
@@ -141,7 +142,7 @@ func (o *Options) report() *v1alpha1.MigrationReport {
 	report := &v1alpha1.MigrationReport{
 		TypeMeta: v1alpha1.New("MigrationReport"), Cluster: o.Cluster, Revision: o.Migration.Digest(), Complete: true,
 	}
-	groups := rotate.Groups(o.Migration.Reports())
+	groups := migrator.Groups(o.Migration.Reports())
 	for _, r := range o.Migration.Reports() {
 		one := v1alpha1.ResourceMigration{
 			Name: r.Resource.String(), Baseline: r.Baseline, Complete: r.Complete, Objects: r.Listed, Current: r.Skipped,
@@ -150,7 +151,7 @@ func (o *Options) report() *v1alpha1.MigrationReport {
 		for _, g := range groups {
 			if g.Resource == one.Name {
 				one.Failures = append(one.Failures, v1alpha1.FailureGroup{
-					Reason: string(g.Reason), Webhook: g.Webhook, Message: g.Message, Count: g.Count, Objects: g.Objects,
+					Reason: string(g.Reason), Webhook: g.Webhook, Policy: g.Policy, Message: g.Message, Count: g.Count, Objects: g.Objects,
 				})
 			}
 		}

@@ -32,7 +32,7 @@ type Change struct {
 func (c *Change) AddFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	c.Agent.AddFlags(flags)
-	c.Migration.AddFlags(flags)
+	c.Migration.AddFlags(cmd)
 	c.Consent.AddFlags(flags)
 	flags.BoolVar(&c.DryRun, "dry-run", false, "Print the plan and change nothing")
 	flags.StringVarP(&c.Output, "output", "o", "", "Output format. With --dry-run one of: (json, yaml), else json: one event per line")
@@ -59,7 +59,7 @@ func (c *Change) Run(ctx context.Context, o rotate.Options) error {
 	emit, closeSink := c.Sink(c.Output)
 	defer closeSink()
 	o.Image, o.JobTimeout, o.ConvergeTimeout = c.Agent.Image, c.Agent.JobTimeout, c.Agent.ConvergeTimeout
-	o.Concurrency, o.MaxRate, o.By, o.Emit = c.Migration.Concurrency, c.Migration.MaxRate, Who(), emit
+	o.Migration, o.By, o.Emit = c.Migration.Settings(), Who(), emit
 	run, err := rotate.New(cluster, o)
 	if err != nil {
 		return err

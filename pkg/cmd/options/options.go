@@ -7,11 +7,11 @@ package options
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/user"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/printer"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/term"
@@ -62,27 +63,34 @@ func (a *Agent) Validate() error {
 
 // Migration are the flags of commands that migrate.
 type Migration struct {
+	Engine      string
 	Concurrency int
 	MaxRate     float64
+	MaxFailures int64
 }
 
 // AddFlags registers the flags.
-func (m *Migration) AddFlags(flags *pflag.FlagSet) {
-	flags.IntVar(&m.Concurrency, "concurrency", 0, "Objects that are migrated at the same time; 0 lets the program choose")
+func (m *Migration) AddFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&m.Engine, "engine", string(migrator.Native),
+		"What migrates. native: this program, many objects at a time and no more than the cluster takes well, naming every object that fails. "+
+			"svm: the cluster's own StorageVersionMigration controller (Kubernetes 1.37 and later), one object at a time, ending at the first that fails")
+	flags.IntVar(&m.Concurrency, "concurrency", 0, "Objects that are migrated at the same time; 0 follows the latency of the API server, up to 16")
 	flags.Float64Var(&m.MaxRate, "max-rate", 0, "Objects per second at most; 0 is no limit")
+	flags.Int64Var(&m.MaxFailures, "max-failures", migrator.DefaultMaxFailures,
+		"End the migration as soon as this many objects of a resource have failed; 0 is no limit")
+	_ = cmd.RegisterFlagCompletionFunc("engine", cobra.FixedCompletions(migrator.Engines(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// Settings are what the flags say.
+func (m *Migration) Settings() migrator.Settings {
+	return migrator.Settings{
+		Engine: migrator.Engine(m.Engine), Concurrency: m.Concurrency, MaxRate: m.MaxRate, MaxFailures: m.MaxFailures,
+	}
 }
 
 // Validate checks the flags.
-func (m *Migration) Validate() error {
-	const most = 64
-	if m.Concurrency < 0 || m.Concurrency > most {
-		return fmt.Errorf("--concurrency must be from 0 to %d", most)
-	}
-	if m.MaxRate < 0 {
-		return errors.New("--max-rate must not be negative")
-	}
-	return nil
-}
+func (m *Migration) Validate() error { return m.Settings().Validate() }
 
 // Consent is how an operator agrees to a change.
 type Consent struct {
