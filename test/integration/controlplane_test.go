@@ -49,8 +49,11 @@ type controlPlane struct {
 // instance is one kube-apiserver.
 type instance struct {
 	Name             string `json:"name"`
+	URL              string `json:"url"`
 	Kubeconfig       string `json:"kubeconfig"`
 	EncryptionConfig string `json:"encryptionConfig"`
+	Log              string `json:"log"`
+	AuditLog         string `json:"auditLog"`
 
 	typed   *kubernetes.Clientset
 	objects *dynamic.DynamicClient

@@ -16,10 +16,12 @@ import (
 	"time"
 )
 
-// The environment of the tests: INTEGRATION_DIR is the control plane's folder, INTEGRATION_KEEP keeps it running.
+// The environment of the tests: INTEGRATION_DIR is the control plane's folder, INTEGRATION_KEEP keeps it running,
+// INTEGRATION_CLUSTER is the test cluster's program where it is not the one that make builds.
 const (
-	dirVariable  = "INTEGRATION_DIR"
-	keepVariable = "INTEGRATION_KEEP"
+	dirVariable     = "INTEGRATION_DIR"
+	keepVariable    = "INTEGRATION_KEEP"
+	programVariable = "INTEGRATION_CLUSTER"
 )
 
 // root is the folder of the repository, as seen from this package's.
@@ -64,7 +66,7 @@ func folder() string {
 
 // start brings the control plane up and connects to it.
 func start(ctx context.Context, dir string) (*controlPlane, error) {
-	err := harness(ctx, "bare", "up", "--dir", dir, "--apiservers", "3", "--encryption", "aesgcm", "--reload-poll", "1s")
+	err := harness(ctx, "bare", "up", "--dir", dir, "--apiservers", "3", "--encryption", "aesgcm", "--reload-poll", "1s", "--audit")
 	if err != nil {
 		return nil, err
 	}
@@ -76,12 +78,19 @@ func start(ctx context.Context, dir string) (*controlPlane, error) {
 	if err := json.Unmarshal(data, cp); err != nil {
 		return nil, fmt.Errorf("read the control plane's state: %w", err)
 	}
-	return cp, cp.connect()
+	if err := cp.connect(); err != nil {
+		return nil, err
+	}
+	return cp, cp.admitUsers(ctx)
 }
 
 // harness runs the test cluster's program, which is built where it is missing.
 func harness(ctx context.Context, args ...string) error {
-	program, err := filepath.Abs(filepath.Join(root, "_output", "bin", "cluster"))
+	program := os.Getenv(programVariable)
+	if program == "" {
+		program = filepath.Join(root, "_output", "bin", "cluster")
+	}
+	program, err := filepath.Abs(program)
 	if err != nil {
 		return err
 	}

@@ -7,13 +7,10 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
-	"testing"
 
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -22,16 +19,22 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
 )
 
+// names is the number of objects of one resource that a writer has at most.
+const names = 24
+
 // writer changes objects of its own, as fast as it can, and keeps record of what the server has acknowledged.
 type writer struct {
 	resource  migrate.Resource
 	namespace string
-	client    dynamic.ResourceInterface
+	// clients are those of all kube-apiservers. The writer uses the first, and the next one when that does not answer.
+	clients []dynamic.ResourceInterface
 	// record by name: what there must be, nil where the object is deleted.
 	record map[string]*acknowledged
-	// made are the uids of all objects that the writer ever made.
+	// unsettled by name: a write of it got no answer, so that it may have been done or not. It is not written to again.
+	unsettled map[string]unsettled
+	// made are the uids of all objects that the writer was told to have made.
 	made map[types.UID]bool
-	// creates, updates and deletes are counted.
+	// creates, updates and deletes that were acknowledged are counted.
 	creates, updates, deletes int
 	random                    *rand.Rand
 }
@@ -41,41 +44,51 @@ type acknowledged struct {
 	text string
 }
 
-// write has writers take turns until the context ends; what one has begun it finishes.
-func write(ctx context.Context, t *testing.T, writers []*writer) {
-	t.Helper()
-	const names = 12
-	for i := 0; ctx.Err() == nil; i++ {
-		w := writers[i%len(writers)]
-		name := fmt.Sprintf("w-%d", w.random.IntN(names))
-		text := fmt.Sprintf("write %d", i)
-		if !w.step(context.WithoutCancel(ctx), t, name, text) {
-			return
-		}
-	}
-}
+// unsettled is what there may be: the one or the other, nil for no object. The uid of what may have been made is not known.
+type unsettled struct{ before, after *acknowledged }
 
-// step does one thing to an object. It is false where something was wrong.
-func (w *writer) step(ctx context.Context, t *testing.T, name, text string) bool {
-	known := w.record[name]
+// errUnanswered: no kube-apiserver said what became of a write.
+var errUnanswered = errors.New("no answer")
+
+// step does one thing to one of the objects.
+func (w *writer) step(ctx context.Context, number int) error {
+	name := fmt.Sprintf("w-%d", w.random.IntN(names))
+	if _, ok := w.unsettled[name]; ok {
+		return nil
+	}
+	known, text := w.record[name], fmt.Sprintf("write %d", number)
+	after := &acknowledged{text: text}
 	var err error
 	switch dice := w.random.IntN(10); {
 	case known == nil:
 		err = w.create(ctx, name, text)
-	case dice < 2:
+	case dice < 1:
+		after = nil
 		err = w.delete(ctx, name, known)
-	case dice < 4:
+	case dice < 3:
+		err = w.recreate(ctx, name, text, known)
+	case dice < 5:
+		after.uid = known.uid
 		err = w.patch(ctx, name, text, known)
 	default:
+		after.uid = known.uid
 		err = w.update(ctx, name, text, known)
 	}
-	return assert.NoError(t, err, "%s %s", w.resource, name)
+	if errors.Is(err, errUnanswered) {
+		w.unsettled[name] = unsettled{w.record[name], after} // a recreation may have got as far as the deletion
+		w.clients = append(w.clients[1:], w.clients[0])
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s/%s: %w", w.resource, w.namespace, name, err)
+	}
+	return nil
 }
 
 func (w *writer) create(ctx context.Context, name, text string) error {
-	o, err := w.client.Create(ctx, newObject(w.resource, w.namespace, name, text), metav1.CreateOptions{})
+	o, err := w.clients[0].Create(ctx, newObject(w.resource, w.namespace, name, text), metav1.CreateOptions{})
 	if err != nil {
-		return fmt.Errorf("create what was deleted: %w", err)
+		return failed("create what was deleted", err)
 	}
 	w.record[name] = &acknowledged{o.GetUID(), text}
 	w.made[o.GetUID()] = true
@@ -84,13 +97,21 @@ func (w *writer) create(ctx context.Context, name, text string) error {
 }
 
 func (w *writer) delete(ctx context.Context, name string, known *acknowledged) error {
-	err := w.client.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &known.uid}})
+	err := w.clients[0].Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &known.uid}})
 	if err != nil {
-		return fmt.Errorf("delete: %w", err)
+		return failed("delete", err)
 	}
 	w.record[name] = nil
 	w.deletes++
 	return nil
+}
+
+// recreate deletes an object and makes another one of its name at once.
+func (w *writer) recreate(ctx context.Context, name, text string, known *acknowledged) error {
+	if err := w.delete(ctx, name, known); err != nil {
+		return err
+	}
+	return w.create(ctx, name, text)
 }
 
 func (w *writer) patch(ctx context.Context, name, text string, known *acknowledged) error {
@@ -98,10 +119,10 @@ func (w *writer) patch(ctx context.Context, name, text string, known *acknowledg
 	if err != nil {
 		return err
 	}
-	if _, err := w.client.Patch(ctx, name, types.MergePatchType, body, metav1.PatchOptions{}); err != nil {
-		return fmt.Errorf("patch: %w", err)
+	if _, err := w.clients[0].Patch(ctx, name, types.MergePatchType, body, metav1.PatchOptions{}); err != nil {
+		return failed("patch", err)
 	}
-	known.text = text
+	w.record[name] = &acknowledged{known.uid, text}
 	w.updates++
 	return nil
 }
@@ -110,71 +131,37 @@ func (w *writer) patch(ctx context.Context, name, text string, known *acknowledg
 // have given the object a new resourceVersion, so that it is read again.
 func (w *writer) update(ctx context.Context, name, text string, known *acknowledged) error {
 	for {
-		o, err := w.client.Get(ctx, name, metav1.GetOptions{})
+		o, err := w.clients[0].Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
-			return fmt.Errorf("get: %w", err)
+			return failed("get", err)
 		}
 		if have := textOf(o); have != known.text || o.GetUID() != known.uid {
 			return fmt.Errorf("lost update: it says %q (uid %s), acknowledged was %q (uid %s)", have, o.GetUID(), known.text, known.uid)
 		}
 		setText(o, text)
-		_, err = w.client.Update(ctx, o, metav1.UpdateOptions{})
+		_, err = w.clients[0].Update(ctx, o, metav1.UpdateOptions{})
 		if apierrors.IsConflict(err) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("update: %w", err)
+			return failed("update", err)
 		}
-		known.text = text
+		w.record[name] = &acknowledged{known.uid, text}
 		w.updates++
 		return nil
 	}
 }
 
-// startWriters begins to write to each resource through each kube-apiserver, and returns how to end that.
-func startWriters(t *testing.T, prefix string, resources ...migrate.Resource) (stop func() []*writer) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	var all []*writer
-	var wg sync.WaitGroup
-	for i, in := range bare.APIServers {
-		own := namespace(t, fmt.Sprintf("%s-%d", prefix, i))
-		var writers []*writer
-		for j, r := range resources {
-			writers = append(writers, &writer{
-				resource: r, namespace: own, client: in.of(r, own), record: map[string]*acknowledged{},
-				made: map[types.UID]bool{}, random: rand.New(rand.NewPCG(uint64(i), uint64(j))),
-			})
-		}
-		all = append(all, writers...)
-		wg.Go(func() { write(ctx, t, writers) })
-	}
-	return func() []*writer {
-		cancel()
-		wg.Wait()
-		return all
-	}
-}
-
-// requireRecord holds what there is against what the writer has on record.
-func (w *writer) requireRecord(t *testing.T) {
-	t.Helper()
-	list, err := w.client.List(t.Context(), metav1.ListOptions{})
-	require.NoError(t, err)
-	have := map[string]acknowledged{}
-	for i := range list.Items {
-		o := &list.Items[i]
-		if o.GetName() == "kube-root-ca.crt" {
-			continue
-		}
-		have[o.GetName()] = acknowledged{o.GetUID(), textOf(o)}
-		assert.True(t, w.made[o.GetUID()], "%s %s was made by somebody else", w.resource, o.GetName())
-	}
-	want := map[string]acknowledged{}
-	for name, a := range w.record {
-		if a != nil {
-			want[name] = *a
+// failed is what a write has come to. A kube-apiserver that comes or goes may answer 401, 403, 429 or 5xx for a while, or
+// not at all: of those a writer can't tell what became of its write.
+func failed(what string, err error) error {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		switch code := status.Status().Code; {
+		case code == 401, code == 403, code == 429, code >= 500:
+		default:
+			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
-	assert.Equal(t, want, have, "%s in %s", w.resource, w.namespace)
+	return fmt.Errorf("%s: %w: %w", what, errUnanswered, err)
 }
