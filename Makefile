@@ -35,6 +35,8 @@ GO_BUILD := go build -trimpath -buildvcs=false
 LDFLAGS   = -s -w -X $(MODULE)/pkg/version.version=$(VERSION) -X $(MODULE)/pkg/version.commit=$(COMMIT) \
             -X $(MODULE)/pkg/version.agentDigest=$$(cat $(AGENT_SHA))
 
+BENCH  := $(OUTPUT)/bin/bench
+
 SUITES := lint unit harness integration e2e
 TEST   := $(OUTPUT)/test
 
@@ -105,8 +107,9 @@ test-unit: $(TALLY) ## Unit, property, fuzz-corpus and script tests
 	$(TALLY) --suite unit --dir $(TEST) -- go test -json ./...
 
 .PHONY: test-harness
-test-harness: $(TALLY) ## Tests of the test cluster's own pure parts
-	$(TALLY) --suite harness --dir $(TEST) -- go -C test/cluster test -json ./...
+test-harness: $(TALLY) ## Tests of the pure parts of the test cluster and of the benchmark
+	$(TALLY) --suite harness --dir $(TEST) -- \
+		$(SHELL) -c 'go -C test/cluster test -json ./... && go -C test/bench test -json ./...'
 
 .PHONY: test-integration
 test-integration: $(TALLY) deps ## Migration against real kube-apiservers without nodes
@@ -126,6 +129,23 @@ test-e2e: $(TALLY) build deps ## The whole program on real clusters of one and t
 test-matrix: build deps ## enable and rotate on each further version of Kubernetes: the older proof
 	PLUGIN=$(BIN)/kubectl-encryption CLUSTER=$(CLUSTER) AGENT_TAR=$(AGENT_TAR) test/matrix.sh v1.33.13
 
+##
+## Benchmark
+##
+
+.PHONY: $(BENCH)
+$(BENCH):
+	cd test/bench && $(GO_BUILD) -o $@ .
+
+.PHONY: bench
+bench: $(CLUSTER) $(BENCH) ## Measure against everything else that migrates: half an hour on a quiet machine
+	$(CLUSTER) build --kubernetes $(KUBERNETES) >/dev/null
+	$(BENCH) --dir $(OUTPUT)/bench --cluster $(CLUSTER) $(BENCHFLAGS)
+
+.PHONY: bench-quick
+bench-quick: ## The same with fewer rounds and smaller slices: under ten minutes
+	$(MAKE) bench BENCHFLAGS="--quick $(BENCHFLAGS)"
+
 .PHONY: test-race
 test-race: ## Unit tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race ./pkg/... ./cmd/...
@@ -135,6 +155,7 @@ lint: $(GOLANGCI) ## Lint everything
 	$(GOLANGCI) run ./...
 	$(GOLANGCI) run --build-tags e2e,integration ./test/...
 	cd test/cluster && $(GOLANGCI) run --config ../../.golangci.yml ./...
+	cd test/bench && $(GOLANGCI) run --config ../../.golangci.yml ./...
 
 $(GOLANGCI):
 	GOBIN=$(dir $@) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
@@ -147,6 +168,7 @@ fmt: $(GOLANGCI) ## Format everything
 tidy: ## Bring go.mod and go.sum in order
 	go mod tidy
 	cd test/cluster && go mod tidy
+	cd test/bench && go mod tidy
 
 .PHONY: clean
 clean: ## Remove what was built; not the caches
