@@ -17,7 +17,7 @@ const (
 	// farAbove is how many times the target a single write must take to be a reason by itself.
 	farAbove = 4
 	// unloadedSize and windowSize are the numbers of answers that a p95 is taken of.
-	unloadedSize = 32
+	unloadedSize = 20
 	windowSize   = 20
 	// mayBeSlow is how many answers of a window may be above its p95.
 	mayBeSlow = windowSize / 20
@@ -56,9 +56,10 @@ type observation struct {
 //  1. The limit is never below 1 nor above the ceiling. It starts at 1.
 //  2. The p95 of the first unloadedSize answers is the unloaded p95. Until it is known, the limit stays.
 //  3. The target is slowdown times the unloaded p95. A window of windowSize answers whose p95 is within the target
-//     raises the limit by one. Before the limit has given way for the first time it doubles if the p95 is within half
-//     the target: twice as many in flight take twice as long at most. Once it has, the server is known to have a limit,
-//     and to double would overshoot it again and again: slow answers come late, and the fast ones alone look well.
+//     raises the limit by one. Before the limit has given way for the first time half a window is enough to double it,
+//     if all of its answers are within half the target: twice as many in flight take twice as long at most, and most
+//     resources have few objects. Once it has, the server is known to have a limit, and to double would overshoot it
+//     again and again: slow answers come late, and the fast ones alone look well.
 //     In either case only if the limit was reached at all: one that was not used has proven nothing.
 //     A write that is still in flight counts when it ends, not before: it may wait for a webhook, or for an instance
 //     that does not answer, and neither is a reason to stay slow. So the limit may rise for as long as a slow write
@@ -116,21 +117,26 @@ func (c *controller) answered(o observation) {
 	switch {
 	case c.limit > 1 && (c.slow > mayBeSlow || o.latency > farAbove*c.target()):
 		c.giveWay()
+	case len(c.latencies) == windowSize/2 && c.mayDouble():
+		c.endWindow(c.limit)
 	case len(c.latencies) == windowSize:
-		c.endWindow()
+		c.endWindow(1)
 	}
 }
 
-func (c *controller) endWindow() {
+// mayDouble tells whether the answers so far let the limit double (rule 3).
+func (c *controller) mayDouble() bool {
+	return c.epoch == 0 && c.most >= c.limit && slices.Max(c.latencies) <= c.target()/2
+}
+
+// endWindow judges a window, and lets the limit grow by what is given if it may.
+func (c *controller) endWindow(more int) {
 	got := p95(c.latencies)
 	switch {
 	case got > c.target():
 		c.unloaded += (got - c.unloaded) / floorRise
-	case c.most < c.limit:
-	case got <= c.target()/2 && c.epoch == 0:
-		c.limit = min(2*c.limit, c.ceiling)
-	default:
-		c.limit = min(c.limit+1, c.ceiling)
+	case c.most >= c.limit:
+		c.limit = min(c.limit+more, c.ceiling)
 	}
 	if got < c.unloaded {
 		c.unloaded = max(c.unloaded-(c.unloaded-got)/floorFall, 1)

@@ -55,7 +55,7 @@ func (r *Run) migrateOnly(ctx context.Context) error {
 	}
 	for i, res := range selected {
 		rule := agreed.RuleFor(res.Name())
-		text := fmt.Sprintf("migrate %s to key %s", res.Name(), rule.WriteKey())
+		text := fmt.Sprintf("migrate %s to key %s%s", res.Name(), rule.WriteKey(), r.engineText())
 		err := r.step(ctx, 2+i, string(plan.Migrate), text, func(ctx context.Context) (string, error) {
 			return r.migrateTo(ctx, rule.WriteKey(), *agreed, res)
 		})

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -74,13 +75,26 @@ func (r *Run) editText(s plan.Step) string {
 }
 
 func (r *Run) migrateText() string {
-	switch {
-	case r.goal.Target == identity():
-		return "migrate " + strings.Join(r.goal.Resources, ", ") + " to plaintext"
-	case len(r.goal.Resources) > 0:
-		return fmt.Sprintf("migrate %s to key %s", strings.Join(r.goal.Resources, ", "), r.goal.Target)
+	what := "every encrypted resource"
+	if len(r.goal.Resources) > 0 {
+		what = strings.Join(r.goal.Resources, ", ")
 	}
-	return "migrate every encrypted resource to key " + r.goal.Target.String()
+	return "migrate " + what + " to " + r.targetText() + r.engineText()
+}
+
+func (r *Run) targetText() string {
+	if r.goal.Target == identity() {
+		return "plaintext"
+	}
+	return "key " + r.goal.Target.String()
+}
+
+// engineText names an engine that is not this program.
+func (r *Run) engineText() string {
+	if r.Migration.Engine == migrator.SVM {
+		return " by the cluster's own controller"
+	}
+	return ""
 }
 
 func (r *Run) pushText(s plan.Step) string {
