@@ -39,7 +39,7 @@ func Describe(folder string) (About, error) {
 	if err != nil {
 		return About{}, fmt.Errorf("read kernel version: %w", err)
 	}
-	about.Kernel = strings.TrimSpace(string(kernel))
+	about.Kernel, _, _ = strings.Cut(strings.TrimSpace(string(kernel)), "-") // what follows is a builder's name
 	about.SyncP50, about.SyncP99, err = measureSync(folder)
 	return about, err
 }
