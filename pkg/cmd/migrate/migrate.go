@@ -52,8 +52,12 @@ func NewCommand(shared options.Shared) *cobra.Command {
 			was stored with another key. Only metadata is read, never the objects' data. Objects that somebody else
 			changes or deletes meanwhile are left to them: what they wrote is stored with the write key already.
 
-			An object that can't be rewritten, for example because a webhook denies it, is left as it is and listed at
-			the end, by reason; the exit code is then 1.
+			One object is tried first, and one in each namespace whose objects a webhook is asked about, so that what
+			stands in the way is told at once. An object that can't be rewritten is left as it is and listed at the end,
+			by reason; the exit code is then 1. When --max-failures objects have failed, the migration ends early.
+
+			It goes as fast as the API server answers without others having to wait long. Where etcd has no room for it,
+			it does not begin, and says what would help; where room gets short, it pauses and goes on by itself.
 
 			Before it begins, an agent looks at the configuration on every control-plane node, and every kube-apiserver
 			proves that it has loaded it. It does not ask for consent: no object's content and no file is changed. It can
