@@ -7,9 +7,10 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
-	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 )
 
 // The texts by which admission names who stood in the way: apiserver@v0.37.2
@@ -45,13 +46,13 @@ func failureOf(o *metav1.PartialObjectMetadata, err error) Failure {
 	f := Failure{Namespace: o.Namespace, Name: o.Name, Reason: ReasonTimeout}
 	status, ok := statusOf(err)
 	if !ok {
-		f.Message = shorten(err.Error())
+		f.Message = hint.Shorten(err.Error())
 		return f
 	}
 	by := denier(status)
 	f.Webhook, f.Policy = by.webhook, by.policy
 	f.Reason = reasonOf(status, by)
-	f.Message = shorten(messageOf(status, f.Reason))
+	f.Message = hint.Shorten(messageOf(status, f.Reason))
 	return f
 }
 
@@ -112,18 +113,4 @@ func messageOf(status metav1.Status, reason Reason) string {
 		return "the stored object does not pass validation"
 	}
 	return "the stored object does not pass validation: " + strings.Join(fields, ", ")
-}
-
-// maxMessage is the length in bytes of a message that is kept.
-const maxMessage = 512
-
-func shorten(s string) string {
-	if len(s) <= maxMessage {
-		return s
-	}
-	cut := maxMessage
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 )
 
 // onPatch answers the first n patches of an object by a fault, all of them if n is 0.
@@ -132,8 +134,8 @@ func TestRun_oneBadObject(t *testing.T) {
 			want: Failure{Reason: ReasonOther, Message: "Operation cannot be fulfilled on resourcequotas"},
 		},
 		"a message without end => shortened": {
-			status: statusFor(400, "", "x"+strings.Repeat("é", maxMessage)), patches: 1,
-			want: Failure{Reason: ReasonBadRequest, Message: "x" + strings.Repeat("é", maxMessage/2-1) + "…"},
+			status: statusFor(400, "", "x"+strings.Repeat("é", hint.MaxMessage)), patches: 1,
+			want: Failure{Reason: ReasonBadRequest, Message: "x" + strings.Repeat("é", hint.MaxMessage/2-1) + "…"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

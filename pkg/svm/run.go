@@ -156,7 +156,7 @@ func (r *run) giveUp(ctx context.Context, m *svmv1.StorageVersionMigration) (mig
 	message, ofObject := failure(m)
 	report := r.report(false)
 	if !ofObject {
-		return report, r.failedError(shorten(message))
+		return report, r.failedError(hint.Shorten(message))
 	}
 	r.say(fmt.Sprintf("the controller gave up after an object of %s; it is looked for by dry run", r.resource))
 	report = blaming(report, r.culprits(ctx, message))

@@ -6,10 +6,11 @@ package svm
 import (
 	"regexp"
 	"strings"
-	"unicode/utf8"
 
 	svmv1 "k8s.io/api/storagemigration/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 )
 
 // stage is how far the controller is with a StorageVersionMigration.
@@ -96,19 +97,5 @@ func quotable(message string) string {
 	if !harmless.MatchString(message) {
 		return withheld
 	}
-	return shorten(message)
-}
-
-// maxMessage is the length in bytes of a message that is repeated, that of package migrate.
-const maxMessage = 512
-
-func shorten(s string) string {
-	if len(s) <= maxMessage {
-		return s
-	}
-	cut := maxMessage
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
+	return hint.Shorten(message)
 }

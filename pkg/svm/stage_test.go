@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
 )
 
@@ -81,8 +82,8 @@ func TestQuotable(t *testing.T) {
 		})
 	}
 	t.Run("a long one is cut between characters", func(t *testing.T) {
-		got := quotable("etcdserver: " + strings.Repeat("é", maxMessage))
-		assert.LessOrEqual(t, len(got), maxMessage+len("…"))
+		got := quotable("etcdserver: " + strings.Repeat("é", hint.MaxMessage))
+		assert.LessOrEqual(t, len(got), hint.MaxMessage+len("…"))
 		assert.True(t, strings.HasSuffix(got, "é…"))
 	})
 }
