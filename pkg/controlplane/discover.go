@@ -258,5 +258,16 @@ func (cp *ControlPlane) Names() []string {
 	return names
 }
 
+// CompactionInterval is the longest of all instances. False if one of them does not compact.
+func (cp *ControlPlane) CompactionInterval() (longest time.Duration, known bool) {
+	for _, in := range cp.Instances {
+		if in.Manifest.CompactionInterval <= 0 {
+			return 0, false
+		}
+		longest = max(longest, in.Manifest.CompactionInterval)
+	}
+	return longest, true
+}
+
 // String lists the disagreements.
 func (cp *ControlPlane) String() string { return strings.Join(cp.Disagreements, "; ") }

@@ -18,6 +18,10 @@ const (
 	gib int64 = 1 << 30
 )
 
+// defaultWindow is two of kube-apiserver's intervals of compaction (k8s.io/apiserver@v0.37.2
+// pkg/storage/storagebackend/config.go, DefaultCompactInterval).
+const defaultWindow = 10 * time.Minute
+
 // node1 has so much in use, in a file of that size, of a quota of 2 GiB.
 func node1(inUse int64) Space { return Space{Member: "n1", Quota: 2 * gib, File: inUse, InUse: inUse} }
 
@@ -110,7 +114,7 @@ func TestDecideRefusesWhatWouldNotLeaveTheReserve(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v := Decide(tt.reading, tt.demand, tt.maxRate, DefaultWindow)
+			v := Decide(tt.reading, tt.demand, tt.maxRate, defaultWindow)
 			assert.Equal(t, tt.want, v.Outcome, v.Reason)
 			assert.InDelta(t, tt.rate, v.Rate, 0)
 			if tt.reason != "" {
@@ -124,13 +128,13 @@ func TestDecideRefusesWhatWouldNotLeaveTheReserve(t *testing.T) {
 
 func TestDecideSaysWhatCanBeDone(t *testing.T) {
 	t.Parallel()
-	v := Decide(Reading{Members: []Space{node1(700 * mib)}}, Demand{1_000_000, 1000 * mib}, 0, DefaultWindow)
+	v := Decide(Reading{Members: []Space{node1(700 * mib)}}, Demand{1_000_000, 1000 * mib}, 0, defaultWindow)
 	assert.Equal(t, []string{"--max-rate 1042 lets etcd compact in time", hintCompact, hintQuota}, v.Hints)
-	v = Decide(Reading{Members: []Space{node1(1700 * mib)}}, Demand{1000, mib}, 0, DefaultWindow)
+	v = Decide(Reading{Members: []Space{node1(1700 * mib)}}, Demand{1000, mib}, 0, defaultWindow)
 	assert.Equal(t, []string{hintCompact, hintQuota}, v.Hints)
-	v = Decide(Reading{Members: []Space{{"n1", gib, gib - 1, mib}}}, Demand{1000, mib}, 0, DefaultWindow)
+	v = Decide(Reading{Members: []Space{{"n1", gib, gib - 1, mib}}}, Demand{1000, mib}, 0, defaultWindow)
 	assert.Equal(t, []string{hintDefragment, hintQuota}, v.Hints)
-	v = Decide(Reading{Members: []Space{{"n1", gib, gib, mib}}}, Demand{1000, mib}, 0, DefaultWindow)
+	v = Decide(Reading{Members: []Space{{"n1", gib, gib, mib}}}, Demand{1000, mib}, 0, defaultWindow)
 	assert.Equal(t, []string{hintDefragment, hintDisarm, hintQuota}, v.Hints)
 }
 

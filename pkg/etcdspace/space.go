@@ -6,7 +6,6 @@ package etcdspace
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 )
@@ -19,9 +18,6 @@ const (
 	Reserve = 0.20
 	// FullFile is the part of the quota over which a file is as good as full.
 	FullFile = 0.95
-	// DefaultWindow is how long a replaced value may stay in use: two of kube-apiserver's intervals of compaction
-	// (k8s.io/apiserver@v0.37.2 pkg/storage/storagebackend/config.go, DefaultCompactInterval).
-	DefaultWindow = 10 * time.Minute
 )
 
 // Space is the room that one member of etcd has, all in bytes.

@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/metrics"
 )
 
 // The gauges of a kube-apiserver (k8s.io/apiserver@v0.37.2 pkg/storage/etcd3/metrics/metrics.go, the same in v0.34.4 and
@@ -34,22 +36,22 @@ type Stored struct {
 
 // ParseServer reads the metrics of a kube-apiserver, as they stream in.
 func ParseServer(r io.Reader) (Stored, error) {
-	families, err := pick(r, resourceSize, resourceObjects, storageObjects, storageSize, storageSizeOld, storageSizeOldest)
+	families, err := metrics.Pick(r, resourceSize, resourceObjects, storageObjects, storageSize, storageSizeOld, storageSizeOldest)
 	if err != nil {
 		return Stored{}, err
 	}
 	s := Stored{resources: map[schema.GroupResource]Demand{}}
-	each(families[storageObjects], func(l map[string]string, v float64) {
+	metrics.Each(families[storageObjects], func(l map[string]string, v float64) {
 		s.set(schema.ParseGroupResource(l["resource"]), func(d *Demand) { d.Objects = known(v) })
 	})
-	each(families[resourceObjects], func(l map[string]string, v float64) {
+	metrics.Each(families[resourceObjects], func(l map[string]string, v float64) {
 		s.set(groupResource(l), func(d *Demand) { d.Objects = known(v) })
 	})
-	each(families[resourceSize], func(l map[string]string, v float64) {
+	metrics.Each(families[resourceSize], func(l map[string]string, v float64) {
 		s.set(groupResource(l), func(d *Demand) { d.Bytes = known(v) })
 	})
 	for _, name := range []string{storageSize, storageSizeOld, storageSizeOldest} {
-		each(families[name], func(_ map[string]string, v float64) { s.File = max(s.File, int64(v)) })
+		metrics.Each(families[name], func(_ map[string]string, v float64) { s.File = max(s.File, int64(v)) })
 	}
 	return s, nil
 }

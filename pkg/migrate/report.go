@@ -93,6 +93,14 @@ type Cause struct {
 // Cause is the failure's.
 func (f Failure) Cause() Cause { return Cause{Reason: f.Reason, Webhook: f.Webhook, Policy: f.Policy} }
 
+// Object is the object's name, with its namespace if it has one.
+func (f Failure) Object() string {
+	if f.Namespace == "" {
+		return f.Name
+	}
+	return f.Namespace + "/" + f.Name
+}
+
 // maxFailures is the number of failures of one cause that are kept by name.
 const maxFailures = 100
 

@@ -58,5 +58,5 @@ func canaryText(c migrate.Canary) string {
 		by = " by policy " + hint.OneLine(c.Policy)
 	}
 	return fmt.Sprintf("tried first, %s %s can't be migrated: %s%s: %s; the others are tried all the same",
-		c.Resource, hint.OneLine(ObjectName(c.Failure)), c.Reason, by, strings.TrimSuffix(hint.OneLine(c.Message), "."))
+		c.Resource, hint.OneLine(c.Object()), c.Reason, by, strings.TrimSuffix(hint.OneLine(c.Message), "."))
 }

@@ -56,16 +56,8 @@ func Groups(reports []migrate.Report) []Group {
 					Cause: f.Cause(), Resource: report.Resource.String(), Message: f.Message, Count: report.Causes[f.Cause()],
 				})
 			}
-			groups[at].Objects = append(groups[at].Objects, ObjectName(f))
+			groups[at].Objects = append(groups[at].Objects, f.Object())
 		}
 	}
 	return groups
-}
-
-// ObjectName is an object that failed, with its namespace if it has one.
-func ObjectName(f migrate.Failure) string {
-	if f.Namespace == "" {
-		return f.Name
-	}
-	return f.Namespace + "/" + f.Name
 }

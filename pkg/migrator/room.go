@@ -49,14 +49,8 @@ func (m *Migrator) CheckRoom(ctx context.Context, cp *controlplane.ControlPlane,
 
 // window is how long a value that was replaced may stay in etcd: two intervals of compaction, 0 if there is none.
 func window(cp *controlplane.ControlPlane) time.Duration {
-	var longest time.Duration
-	for _, in := range cp.Instances {
-		if in.Manifest.CompactionInterval <= 0 {
-			return 0
-		}
-		longest = max(longest, in.Manifest.CompactionInterval)
-	}
-	return 2 * longest
+	interval, _ := cp.CompactionInterval()
+	return 2 * interval
 }
 
 func (m *Migrator) roomReader() *etcdspace.Reader {

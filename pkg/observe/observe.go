@@ -97,17 +97,6 @@ func (v *View) LoadedDigest() string {
 	return digest
 }
 
-// CompactionInterval is the longest of all instances. False if one of them does not compact.
-func (v *View) CompactionInterval() (longest time.Duration, known bool) {
-	for _, in := range v.ControlPlane.Instances {
-		if in.Manifest.CompactionInterval <= 0 {
-			return 0, false
-		}
-		longest = max(longest, in.Manifest.CompactionInterval)
-	}
-	return longest, true
-}
-
 // EventTTL is the longest time that an event is kept by any instance.
 func (v *View) EventTTL() time.Duration {
 	var longest time.Duration

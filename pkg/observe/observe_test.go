@@ -167,10 +167,10 @@ func TestCompactionIntervalIsTheLongest(t *testing.T) {
 	t.Parallel()
 	v := inOrder()
 	v.ControlPlane.Instances[1].Manifest.CompactionInterval = time.Hour
-	interval, known := v.CompactionInterval()
+	interval, known := v.ControlPlane.CompactionInterval()
 	assert.True(t, known)
 	assert.Equal(t, time.Hour, interval)
 	v.ControlPlane.Instances[1].Manifest.CompactionInterval = 0
-	_, known = v.CompactionInterval()
+	_, known = v.ControlPlane.CompactionInterval()
 	assert.False(t, known, "one that does not compact keeps superseded revisions, nobody knows how long")
 }

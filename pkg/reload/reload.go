@@ -24,9 +24,10 @@ import (
 	"strings"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/metrics"
 )
 
 const prefix = "apiserver_encryption_config_controller_"
@@ -72,14 +73,14 @@ func Parse(r io.Reader) (Evidence, error) {
 		return Evidence{}, fmt.Errorf("parse metrics: %w", err)
 	}
 	e := Evidence{Writes: map[string]map[KeyPrefix]float64{}, Reads: map[string]map[KeyPrefix]float64{}}
-	each(families["kubernetes_build_info"], func(l map[string]string, _ float64) { e.Version = l["git_version"] })
-	each(families["process_start_time_seconds"], func(_ map[string]string, v float64) { e.Started = seconds(v) })
-	each(families[prefix+"last_config_info"], func(l map[string]string, v float64) {
+	metrics.Each(families["kubernetes_build_info"], func(l map[string]string, _ float64) { e.Version = l["git_version"] })
+	metrics.Each(families["process_start_time_seconds"], func(_ map[string]string, v float64) { e.Started = seconds(v) })
+	metrics.Each(families[prefix+"last_config_info"], func(l map[string]string, v float64) {
 		if v == 1 {
 			e.Hash, e.IDHash = l["hash"], l["apiserver_id_hash"]
 		}
 	})
-	each(families[prefix+"automatic_reload_last_timestamp_seconds"], func(l map[string]string, v float64) {
+	metrics.Each(families[prefix+"automatic_reload_last_timestamp_seconds"], func(l map[string]string, v float64) {
 		e.IDHash = l["apiserver_id_hash"]
 		switch l["status"] {
 		case "success":
@@ -89,7 +90,7 @@ func Parse(r io.Reader) (Evidence, error) {
 		}
 	})
 	e.TellsHash = e.Hash != "" || tellsHash(e.Version)
-	each(families["apiserver_storage_transformation_operations_total"], e.count)
+	metrics.Each(families["apiserver_storage_transformation_operations_total"], e.count)
 	return e, nil
 }
 
@@ -157,17 +158,6 @@ func (p KeyPrefix) Key() string {
 		return ""
 	}
 	return strings.TrimSuffix(string(p), ":")
-}
-
-func each(f *dto.MetricFamily, do func(labels map[string]string, value float64)) {
-	for _, m := range f.GetMetric() {
-		labels := make(map[string]string, len(m.GetLabel()))
-		for _, l := range m.GetLabel() {
-			labels[l.GetName()] = l.GetValue()
-		}
-		value := m.GetGauge().GetValue() + m.GetCounter().GetValue() + m.GetUntyped().GetValue()
-		do(labels, value)
-	}
 }
 
 func seconds(v float64) time.Time {

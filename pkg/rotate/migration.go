@@ -133,7 +133,7 @@ func skipped(report migrate.Report) []string {
 	const most = 20
 	var list []string
 	for _, f := range report.Failures[:min(most, len(report.Failures))] {
-		list = append(list, fmt.Sprintf("%s: %s", migrator.ObjectName(f), f.Reason))
+		list = append(list, fmt.Sprintf("%s: %s", f.Object(), f.Reason))
 	}
 	return list
 }

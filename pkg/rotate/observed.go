@@ -84,7 +84,7 @@ const compactions = 2
 // until they are compacted, and events, which are not migrated, until they expire. False if kube-apiserver does not
 // compact: then nothing tells.
 func (r *Run) pruneAge(d encconfig.Description) (time.Duration, bool) {
-	interval, known := r.view.CompactionInterval()
+	interval, known := r.view.ControlPlane.CompactionInterval()
 	age := compactions * interval
 	if d.RuleFor("events") != nil || d.RuleFor("events.events.k8s.io") != nil {
 		age = max(age, r.view.EventTTL())

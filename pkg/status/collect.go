@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
 )
@@ -162,7 +163,7 @@ func (c Collector) aggregated(ctx context.Context, d encconfig.Description) map[
 
 func (c Collector) count(ctx context.Context, res kube.Resource, baseline string) Count {
 	client := migrate.NewMetadataClient(c.Cluster.Metadata)
-	r := migrate.Resource{GVR: res.GVR, Kind: res.Kind, Namespaced: res.Namespaced}
+	r := migrator.Resource(res)
 	if baseline == "" {
 		objects, err := migrate.Count(ctx, client, r)
 		return Count{Objects: objects, Err: err}

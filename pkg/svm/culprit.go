@@ -118,11 +118,7 @@ func blaming(report migrate.Report, failures []migrate.Failure) migrate.Report {
 
 // describe is a failure in one line.
 func describe(f migrate.Failure) string {
-	name := f.Name
-	if f.Namespace != "" {
-		name = f.Namespace + "/" + f.Name
-	}
-	return fmt.Sprintf("%s: %s: %s", name, f.Reason, f.Message)
+	return fmt.Sprintf("%s: %s: %s", f.Object(), f.Reason, f.Message)
 }
 
 var quoted = regexp.MustCompile(`"([^"]{1,253})"`)
