@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// patience is how long what is held waits where there is little room, and how long readings may fail untold.
+	// patience is how long readings may fail untold, and the least that what is held waits where there is little room.
 	patience = time.Minute
 	// roomy is the part of what counts as full below which there is much room: over 25 % of the quota.
 	roomy = 0.93
@@ -24,14 +24,18 @@ const (
 //     for itself, go on to grow at the pace that they had since its last reading (pace). What has begun to be written, and what
 //     compaction adds to the file, still comes after the hold.
 //  3. What is held does not grow, so it goes on by the reading alone, when every member was read and none is full: at once if
-//     there is much room, and room for the bytes in use at the pace that it was held at; else after a minute of such
-//     readings. So a migration is not held and let go by turns around one number, and neither a cluster that lives just
-//     below it nor a pace that is too fast for any room holds one for ever: it then writes for a few seconds a minute.
+//     there is much room, and room for the bytes in use at the pace that it was held at; else when such readings have
+//     gone on for a window, in which etcd is compacted and what is held has let go of all that it had replaced. So a
+//     migration is not held and let go by turns around one number, what it writes until it is held again does not come on
+//     top of what only waits for compaction, and neither a cluster that lives just below that number nor a pace that
+//     is too fast for any room holds one for ever: it then writes for a few seconds in each window.
 //  4. A reading that fails, or lacks a member, changes nothing. After a minute of them that is told, once, and so is
 //     the first whole reading after that.
 type judge struct {
-	held bool
-	pace pace
+	// window is that of rule 3.
+	window time.Duration
+	held   bool
+	pace   pace
 	// narrow is the time that readings in a row with little room have taken, failing that of readings in a row that were not
 	// whole. A reading takes the time since the one before.
 	narrow, failing time.Duration
@@ -63,7 +67,7 @@ func (j *judge) decide(took time.Duration, reading Reading, whole bool) []string
 	case j.held && whole:
 		j.narrow += took
 		tooFast := slices.ContainsFunc(ahead, Space.scarce)
-		if j.narrow < patience && (tooFast || now.used() >= roomy) {
+		if j.narrow < j.window && (tooFast || now.used() >= roomy) {
 			return nil
 		}
 		j.held, j.narrow = false, 0

@@ -62,7 +62,7 @@ func judgeAll(t *testing.T, tests map[string]judged) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var j judge
+			j := judge{window: time.Minute}
 			var told []string
 			at := time.Unix(0, 0)
 			for _, kind := range tt.kinds {
@@ -87,10 +87,10 @@ func TestJudgeHoldsAndLetsGo(t *testing.T) {
 		"a file over the quota asks for more":       {[]string{over}, true, []string{overText}},
 		"much room lets go":                         {[]string{full, much}, false, []string{pausedText, goesOn + "1Gi of its quota of 2Gi in use"}},
 		"little room does not":                      {append([]string{full}, times(5, little)...), true, []string{pausedText}},
-		"little room for a minute lets go":          {append([]string{full}, times(6, little)...), false, []string{pausedText, goesOnLittle}},
-		"a minute that is broken does not":          {slices.Concat([]string{full}, times(5, little), []string{full, little}), true, []string{pausedText}},
+		"little room for a window lets go":          {append([]string{full}, times(6, little)...), false, []string{pausedText, goesOnLittle}},
+		"a window that is broken does not":          {slices.Concat([]string{full}, times(5, little), []string{full, little}), true, []string{pausedText}},
 		"a member that is not read does not let go": {[]string{full, lacks}, true, []string{pausedText}},
-		"failures are no minute of little room":     {slices.Concat([]string{full, little}, times(5, fails), []string{little}), true, []string{pausedText}},
+		"failures are no window of little room":     {slices.Concat([]string{full, little}, times(5, fails), []string{little}), true, []string{pausedText}},
 	})
 }
 
@@ -106,7 +106,7 @@ func TestJudgeLooksAhead(t *testing.T) {
 		"where nothing is written, a pace does not hold on":    {[]string{full, much, much}, false, []string{pausedText, goesOn + "1Gi of its quota of 2Gi in use"}},
 		"room for the pace it was held at lets go":             {[]string{much, jump, much}, false, []string{jumpText, goesOn + "1Gi of its quota of 2Gi in use"}},
 		"room that the pace would fill does not":               {slices.Concat([]string{much}, times(6, jump)), true, []string{jumpText}},
-		"such room for a minute does":                          {slices.Concat([]string{much}, times(7, jump)), false, []string{jumpText, goesOn + "1270Mi of its quota of 2Gi in use"}},
+		"such room for a window does":                          {slices.Concat([]string{much}, times(7, jump)), false, []string{jumpText, goesOn + "1270Mi of its quota of 2Gi in use"}},
 	})
 }
 
@@ -128,9 +128,9 @@ const (
 	pausedText = "the migration is paused: etcd on node n1 has 1679Mi of its quota of 2Gi in use, and 20% must stay free; " +
 		"it goes on by itself when etcd has been compacted"
 	jumpText = "the migration is paused: etcd on node n1 has 1270Mi of its quota of 2Gi in use and would have 1761Mi in 20s, and 20% must " +
-		"stay free; it goes on by itself within a minute if that is free then, else when etcd has been compacted"
+		"stay free; it goes on by itself when etcd has been compacted"
 	thickText = "the migration is paused: the file of etcd on node n1 has 1905Mi of its quota of 2Gi and would have 2068Mi in 20s, over 95%; " +
-		"it goes on by itself within a minute unless it is over that by then"
+		"it goes on by itself after two compactions unless it is over that by then"
 	bloatText = "the migration is paused: the file of etcd on node n1 has grown to 1966Mi, over 95% of its quota of 2Gi; compaction does " +
 		"not make it smaller; it goes on by itself when that member was defragmented (etcdctl defrag)"
 	overText = "the migration is paused: the file of etcd on node n1 has grown to 2068Mi, over 95% of its quota of 2Gi; compaction does " +
@@ -144,7 +144,7 @@ const (
 
 func TestJudgeTellsOfAClusterWithoutMembers(t *testing.T) {
 	t.Parallel()
-	var j judge
+	j := judge{window: time.Minute}
 	var told []string
 	for i := range 12 {
 		told = append(told, j.see(time.Unix(0, 0).Add(time.Duration(i)*step), Reading{}, nil)...)
@@ -172,7 +172,7 @@ func anyReading(t *rapid.T) Reading {
 func TestJudgeKeepsItsRules(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		var j judge
+		j := judge{window: time.Minute}
 		last, at := map[string]Space{}, time.Unix(0, 0)
 		var before []Space // of the reading before, unless it failed
 		for range rapid.IntRange(1, 60).Draw(t, "readings") {

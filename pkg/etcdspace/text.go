@@ -80,10 +80,10 @@ func (s Space) disarm() string {
 func pausedEarly(now, later Space, after time.Duration) string {
 	in := after.Round(time.Second)
 	if later.scarce() {
-		return fmt.Sprintf("the migration is paused: %s and would have %s in %s, and %.0f%% must stay free; it goes on by itself within "+
-			"a minute if that is free then, else when etcd has been compacted", now.inUse(), size(later.InUse), in, 100*Reserve)
+		return fmt.Sprintf("the migration is paused: %s and would have %s in %s, and %.0f%% must stay free; it goes on by itself when "+
+			"etcd has been compacted", now.inUse(), size(later.InUse), in, 100*Reserve)
 	}
 	return fmt.Sprintf("the migration is paused: the file of etcd on node %s has %s of its quota of %s and would have %s in %s, over %.0f%%; "+
-		"it goes on by itself within a minute unless it is over that by then",
+		"it goes on by itself after two compactions unless it is over that by then",
 		now.Member, size(now.File), size(now.Quota), size(later.File), in, 100*FullFile)
 }

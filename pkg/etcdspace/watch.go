@@ -19,8 +19,9 @@ var errEnded = errors.New("the room left in etcd is not watched any more, and th
 
 // Watch reads etcd's room while a migration runs, and holds the migration up while there is none.
 type Watch struct {
-	read func(context.Context) (Reading, error)
-	told func(text string)
+	read   func(context.Context) (Reading, error)
+	window time.Duration
+	told   func(text string)
 
 	gate  atomic.Pointer[gate]
 	ended chan struct{}
@@ -29,16 +30,16 @@ type Watch struct {
 // gate is what those wait for who are held. There is none while nobody is.
 type gate struct{ opened chan struct{} }
 
-// NewWatch makes a watch that nothing is held by before Run has read for the first time. The function told gets one
-// sentence whenever the migration is paused or goes on, and when etcd can't be read for long; it must return soon.
-func NewWatch(read func(context.Context) (Reading, error), told func(text string)) *Watch {
-	return &Watch{read: read, told: told, ended: make(chan struct{})}
+// NewWatch makes a watch that nothing is held by before Run has read for the first time. The window is two intervals of
+// compaction, 0 if nothing is compacted. The function told gets one sentence whenever the migration is paused or goes on, and when etcd can't be read for long; it must return soon.
+func NewWatch(read func(context.Context) (Reading, error), window time.Duration, told func(text string)) *Watch {
+	return &Watch{read: read, window: max(window, patience), told: told, ended: make(chan struct{})}
 }
 
 // Run reads at once and then with an Interval in between until the context ends. It is called once.
 func (w *Watch) Run(ctx context.Context) {
 	defer close(w.ended)
-	var j judge
+	j := judge{window: w.window}
 	for {
 		reading, err := w.read(ctx)
 		if ctx.Err() != nil {

@@ -19,7 +19,7 @@ func watch(t *testing.T, read func(context.Context) (Reading, error)) (w *Watch,
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	told = new([]string)
-	w = NewWatch(read, func(text string) { *told = append(*told, text) })
+	w = NewWatch(read, 0, func(text string) { *told = append(*told, text) })
 	var wg sync.WaitGroup
 	wg.Go(func() { w.Run(ctx) })
 	t.Cleanup(func() { cancel(); wg.Wait() })
@@ -63,7 +63,7 @@ func TestHoldEndsWithTheWatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		w := NewWatch(fullModel().read, func(string) {})
+		w := NewWatch(fullModel().read, 0, func(string) {})
 		go w.Run(ctx)
 		synctest.Wait()
 		held := make(chan error)
@@ -97,11 +97,11 @@ func TestAllThatAreHeldGoOnTogether(t *testing.T) {
 
 func TestNobodyIsHeldBeforeTheFirstReading(t *testing.T) {
 	t.Parallel()
-	assert.NoError(t, NewWatch(nil, nil).Hold(t.Context()))
+	assert.NoError(t, NewWatch(nil, 0, nil).Hold(t.Context()))
 }
 
 func BenchmarkHoldOfAnOpenWatch(b *testing.B) {
-	w := NewWatch(nil, nil)
+	w := NewWatch(nil, 0, nil)
 	for b.Loop() {
 		_ = w.Hold(b.Context())
 	}

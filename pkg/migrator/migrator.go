@@ -66,7 +66,7 @@ func Resource(r kube.Resource) migrate.Resource {
 func (m *Migrator) Migrate(
 	ctx context.Context, cp *controlplane.ControlPlane, res kube.Resource, baseline string,
 ) (migrate.Report, error) {
-	watch := m.watchRoom(ctx)
+	watch := m.watchRoom(ctx, cp)
 	defer watch.stop()
 	options := migrate.Options{
 		Baseline: baseline, Concurrency: m.settings.Concurrency, MaxRate: m.settings.MaxRate,

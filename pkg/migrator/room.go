@@ -100,9 +100,9 @@ type watched struct {
 	stop func()
 }
 
-func (m *Migrator) watchRoom(ctx context.Context) watched {
+func (m *Migrator) watchRoom(ctx context.Context, cp *controlplane.ControlPlane) watched {
 	reader := m.roomReader()
-	watch := etcdspace.NewWatch(reader.Read, func(text string) {
+	watch := etcdspace.NewWatch(reader.Read, window(cp), func(text string) {
 		if m.settings.Engine == SVM {
 			text = "the cluster's own controller can't be paused; for a migration by this program it would be: " + text
 		}
