@@ -199,7 +199,7 @@ func (w *editWait) outcome(ctx context.Context) (ended bool, err error) {
 	if view, err := w.run.observer.Look(ctx); err == nil {
 		w.run.view = view
 	}
-	if err := w.run.inspect(ctx); err != nil {
+	if err := w.run.look(ctx); err != nil {
 		if ctx.Err() != nil {
 			return false, err
 		}

@@ -88,7 +88,7 @@ const (
 	// takes longer is not lost: the old key stays readable, and the next rotation migrates it.
 	settleTime = 5 * time.Second
 	// pollInterval is how often instances are asked what they have loaded.
-	pollInterval = 2 * time.Second
+	pollInterval = time.Second
 )
 
 // changesFlags tells whether the run may edit manifests.

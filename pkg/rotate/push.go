@@ -12,9 +12,6 @@ import (
 	"path"
 	"reflect"
 	"slices"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
@@ -24,74 +21,6 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
-
-// inspect looks at the files of all nodes.
-func (r *Run) inspect(ctx context.Context) error {
-	return r.withAgents(ctx, func(*nodejob.Agents) error { return nil })
-}
-
-// withAgents runs an agent on every node, looks at every file, and does something in the same conversations. No
-// agent does anything before all of them have answered.
-func (r *Run) withAgents(ctx context.Context, do func(*nodejob.Agents) error) (err error) {
-	var specs []nodejob.Spec
-	for _, in := range r.view.ControlPlane.Instances {
-		file := r.fileOn(in)
-		specs = append(specs, nodejob.Spec{
-			Node: in.Node, Run: r.id, Image: r.Image, ConfigDir: path.Dir(file), ConfigFile: path.Base(file),
-			NewDir: r.changesFlags(), Manifests: r.changesFlags(), Owner: r.lock.Owner(),
-		})
-	}
-	agents, err := r.runner.Start(ctx, specs)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, agents.Close(ctx)) }()
-	if r.files, err = inspectAll(ctx, agents); err != nil {
-		return err
-	}
-	return do(agents)
-}
-
-func inspectAll(ctx context.Context, agents *nodejob.Agents) (map[string]agentapi.State, error) {
-	return askAll(ctx, agents, names(agents), func(string) agentapi.Request { return agentapi.Request{Op: agentapi.Inspect} })
-}
-
-func names(agents *nodejob.Agents) []string {
-	var list []string
-	for node := range agents.Sessions {
-		list = append(list, node)
-	}
-	return list
-}
-
-// askAll asks several agents at the same time and waits for all answers, also where one fails: whatever was begun on
-// a node is then over.
-func askAll(ctx context.Context, agents *nodejob.Agents, nodes []string, request func(node string) agentapi.Request) (map[string]agentapi.State, error) {
-	states := map[string]agentapi.State{}
-	var mu sync.Mutex
-	var g errgroup.Group
-	for _, node := range nodes {
-		session, ok := agents.Sessions[node]
-		if !ok {
-			return nil, fmt.Errorf("no agent runs on node %s", node)
-		}
-		g.Go(func() error {
-			answer, err := session.Ask(ctx, request(node))
-			if err != nil {
-				return err
-			}
-			if answer.State == nil {
-				return fmt.Errorf("node %s: the agent's answer tells nothing of the node", node)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			states[node] = *answer.State
-			return nil
-		})
-	}
-	err := g.Wait()
-	return states, err
-}
 
 // errReplan is returned by a step that was not done, since the nodes have changed since it was planned.
 var errReplan = errors.New("the nodes have changed meanwhile")

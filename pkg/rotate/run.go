@@ -32,8 +32,9 @@ type state struct {
 	// served is what the API server serves; aggregated the groups among it that are stored elsewhere.
 	served     []kube.Resource
 	aggregated map[string]bool
-	// files are what the agents saw last, by node.
+	// files are what the agents saw last, by node; kept are the agents that wait for the next step, nil if none do.
 	files map[string]agentapi.State
+	kept  *crew
 	goal  plan.Goal
 	// record is the rotation's entry in the ledger, as last written.
 	record ledger.Rotation
@@ -94,7 +95,7 @@ func (r *Run) Do(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.runner.Drain(ctx, r.id), r.lock.Release(ctx)) }()
+	defer func() { err = errors.Join(err, r.dismiss(ctx), r.runner.Drain(ctx, r.id), r.lock.Release(ctx)) }()
 	if swept, err := r.runner.Sweep(ctx, r.id); err != nil {
 		return err
 	} else if swept > 0 {
@@ -112,6 +113,9 @@ func (r *Run) Do(ctx context.Context) (err error) {
 		return r.explain(ctx, "inspect", err)
 	}
 	if r.Mode == MigrateOnly {
+		if err := r.dismiss(ctx); err != nil {
+			return r.explain(ctx, "inspect", err)
+		}
 		return r.explain(ctx, "migrate", r.migrateOnly(ctx))
 	}
 	if done, err := r.setGoal(ctx); err != nil || done {
@@ -169,6 +173,11 @@ func (r *Run) do(ctx context.Context, o plan.Observed, step plan.Step) error {
 	r.Emit(event.StepStarted{Number: number, Total: total, Stage: stage, Text: text})
 	if step.Kind != plan.AwaitEdit { // there may be nobody to write it
 		if err := r.note(ctx, func(rec *ledger.Rotation) { rec.Stage = stage }); err != nil {
+			return err
+		}
+	}
+	if step.Kind != plan.Push && step.Kind != plan.EditManifest {
+		if err := r.dismiss(ctx); err != nil {
 			return err
 		}
 	}
