@@ -40,13 +40,13 @@ func TestController(t *testing.T) {
 		unloaded time.Duration
 	}{
 		"a window within the target => one more": {
-			limit: 5, feed: func(c *controller) { c.feed(windowSize, 25*ms) }, want: 6, unloaded: 10 * ms,
+			limit: 5, feed: func(c *controller) { c.feed(windowSize, 30*ms) }, want: 6, unloaded: 10 * ms,
 		},
 		"half a window within half the target => twice as many": {
 			limit: 5, feed: func(c *controller) { c.feed(windowSize/2, 12*ms) }, want: 10, unloaded: 10 * ms,
 		},
 		"a window within half the target, after it gave way => one more": {
-			limit: 8, feed: func(c *controller) { c.feed(1, 101*ms); c.feed(windowSize, 12*ms) }, want: 7, unloaded: 10 * ms,
+			limit: 8, feed: func(c *controller) { c.feed(1, 121*ms); c.feed(windowSize, 12*ms) }, want: 7, unloaded: 10 * ms,
 		},
 		"less than a window => no more": {
 			limit: 5, feed: func(c *controller) { c.feed(windowSize-1, 20*ms) }, want: 5, unloaded: 10 * ms,
@@ -55,10 +55,10 @@ func TestController(t *testing.T) {
 			limit: 5, feed: func(c *controller) { c.feed(1, 90*ms); c.feed(windowSize-1, 20*ms) }, want: 6, unloaded: 10 * ms,
 		},
 		"two answers above the target => gives way before the window is full": {
-			limit: 8, feed: func(c *controller) { c.feed(2, 26*ms) }, want: 6, unloaded: 10 * ms,
+			limit: 8, feed: func(c *controller) { c.feed(2, 31*ms) }, want: 6, unloaded: 10 * ms,
 		},
 		"one answer far above the target => gives way at once": {
-			limit: 8, feed: func(c *controller) { c.feed(1, 101*ms) }, want: 6, unloaded: 10 * ms,
+			limit: 8, feed: func(c *controller) { c.feed(1, 121*ms) }, want: 6, unloaded: 10 * ms,
 		},
 		"overloaded, says the server => gives way at once": {
 			limit: 16, feed: func(c *controller) { c.observe(observation{signal: signalCongested, epoch: c.epoch}) },
@@ -77,7 +77,7 @@ func TestController(t *testing.T) {
 			}, want: 12, unloaded: 10 * ms,
 		},
 		"slow for long => down to one": {
-			limit: 16, feed: func(c *controller) { c.feed(16, 30*ms) }, want: 1, unloaded: 10 * ms,
+			limit: 16, feed: func(c *controller) { c.feed(16, 40*ms) }, want: 1, unloaded: 10 * ms,
 		},
 		"fast for long => up to the ceiling": {
 			limit: 1, feed: func(c *controller) { c.feed(500, 12*ms) }, want: DefaultConcurrency, unloaded: 10 * ms,
@@ -97,11 +97,11 @@ func TestController(t *testing.T) {
 		"faster than when it began for long => that is the measure": {
 			limit: 16, feed: func(c *controller) { c.feed(20*windowSize, 5*ms) }, want: 16, unloaded: 5 * ms,
 		},
-		"slow with one in flight => the measure rises by a sixteenth of the difference": {
-			limit: 1, feed: func(c *controller) { c.feed(windowSize, 42*ms) }, want: 1, unloaded: 12 * ms,
+		"slow with one in flight => the measure rises by a twenty-fourth of the difference": {
+			limit: 1, feed: func(c *controller) { c.feed(windowSize, 58*ms) }, want: 1, unloaded: 12 * ms,
 		},
 		"slow with one in flight for long => that is the measure, and it grows again": {
-			limit: 1, feed: func(c *controller) { c.feed(30*windowSize, 42*ms) }, want: 16, unloaded: 17 * ms,
+			limit: 1, feed: func(c *controller) { c.feed(30*windowSize, 42*ms) }, want: 16, unloaded: 15 * ms,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -96,11 +96,11 @@ func assertWithin(t *testing.T, low, high int, workers []int, why string) {
 }
 
 func TestRun_followsLatency(t *testing.T) {
-	// Of two cores, six writes in flight take 11 ms, which is 2.2 times the 5 ms of one; eight take 14 ms.
+	// Of two cores, eight writes in flight take 14 ms, which is 2.8 times the 5 ms of one; ten take 17 ms.
 	t.Run("two cores => near the knee, and stays there", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			workers := follow(t, 2, Options{}, phase{0, time.Second}, phase{0, 8 * time.Second})
-			assertWithin(t, 3, 8, workers[1], "settled after a second")
+			assertWithin(t, 5, 10, workers[1], "settled after a second")
 		})
 	})
 	t.Run("many cores => the ceiling", func(t *testing.T) {
