@@ -28,7 +28,8 @@ type Scale struct {
 	Idle             time.Duration
 	// Repeats of the workers and of the patch types.
 	Repeats int
-	// Workers is the dataset of the workers, PatchTypes are those of the patch types.
+	// Workers is the dataset of the workers, PatchTypes are those of the patch types: of several seconds each, since they
+	// differ by less than what one collection of kube-apiserver's garbage more or less makes of a second.
 	Workers    rig.Dataset
 	PatchTypes []rig.Dataset
 	// Memory are the numbers of objects.
@@ -49,9 +50,9 @@ func Full() Scale {
 		Rounds: 10, Small: rig.Dataset{Name: SmallName, Objects: 1000, Size: kib}, Large: rig.Dataset{Name: LargeName, Objects: 120, Size: 256 * kib},
 		Shipped:          rig.Dataset{Name: SmallName, Objects: 2500, Size: kib},
 		ForegroundRounds: 5, Foreground: rig.Dataset{Name: SmallName, Objects: 4000, Size: kib}, Idle: 10 * time.Second,
-		Repeats: 3, Workers: rig.Dataset{Name: SmallName, Objects: 1000, Size: kib},
+		Repeats: 5, Workers: rig.Dataset{Name: SmallName, Objects: 1000, Size: kib},
 		PatchTypes: []rig.Dataset{
-			{Name: SmallName, Objects: 800, Size: kib}, {Name: "16KiB", Objects: 400, Size: 16 * kib}, {Name: LargeName, Objects: 60, Size: 256 * kib},
+			{Name: SmallName, Objects: 3000, Size: kib}, {Name: "16KiB", Objects: 1200, Size: 16 * kib}, {Name: LargeName, Objects: 120, Size: 256 * kib},
 		},
 		Memory: []int{1_000, 100_000, 1_000_000},
 	}
