@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -60,7 +61,8 @@ const (
 func (c *MetadataClient) List(
 	ctx context.Context, r Resource, namespace string, opts metav1.ListOptions,
 ) (*metav1.PartialObjectMetadataList, error) {
-	req := once(c.rest.Get(), r, namespace, "", kindList, &opts)
+	req := once(c.rest.Get(), r, namespace, "", kindList).
+		SpecificallyVersionedParams(&opts, metav1.ParameterCodec, metav1.Unversioned)
 	return decode[metav1.PartialObjectMetadataList](req.Do(ctx))
 }
 
@@ -71,7 +73,7 @@ func (c *MetadataClient) Patch(
 	if name == "" {
 		return nil, errors.New("patch of an object without a name")
 	}
-	req := once(c.rest.Patch(pt).Body(body), r, namespace, name, kindObject, &opts)
+	req := withOptions(once(c.rest.Patch(pt).Body(body), r, namespace, name, kindObject), opts)
 	got, err := decode[metav1.PartialObjectMetadata](req.Do(ctx))
 	if err == nil && got.Name == "" {
 		return nil, errors.New("the answer has no name")
@@ -80,7 +82,7 @@ func (c *MetadataClient) Patch(
 }
 
 // once makes of a request one that is not repeated, and that is answered with the given kind.
-func once(req *rest.Request, r Resource, namespace, name, kind string, opts runtime.Object) *rest.Request {
+func once(req *rest.Request, r Resource, namespace, name, kind string) *rest.Request {
 	path := []string{"apis", r.GVR.Group, r.GVR.Version}
 	if r.GVR.Group == "" {
 		path = []string{"api", r.GVR.Version}
@@ -94,8 +96,23 @@ func once(req *rest.Request, r Resource, namespace, name, kind string, opts runt
 	}
 	as := ";as=" + kind + ";g=meta.k8s.io;v=v1,"
 	return req.MaxRetries(0).AbsPath(path...).
-		SetHeader("Accept", "application/vnd.kubernetes.protobuf"+as+"application/json"+as+"application/json").
-		SpecificallyVersionedParams(opts, metav1.ParameterCodec, metav1.Unversioned)
+		SetHeader("Accept", "application/vnd.kubernetes.protobuf"+as+"application/json"+as+"application/json")
+}
+
+// withOptions says what the codec of parameters would say. That goes over the fields by reflection, for every patch anew.
+func withOptions(req *rest.Request, opts metav1.PatchOptions) *rest.Request {
+	for _, stage := range opts.DryRun {
+		req.Param("dryRun", stage)
+	}
+	if opts.Force != nil {
+		req.Param("force", strconv.FormatBool(*opts.Force))
+	}
+	for name, value := range map[string]string{"fieldManager": opts.FieldManager, "fieldValidation": opts.FieldValidation} {
+		if value != "" {
+			req.Param(name, value)
+		}
+	}
+	return req
 }
 
 // decode reads an answer of the kind that was asked for. A server that does not know that kind answers with whole

@@ -6,6 +6,7 @@ package peer
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
@@ -18,6 +19,7 @@ func ours(ctx context.Context, config *rest.Config, job Job) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	runtime.GOMAXPROCS(1) // as pkg/migrator does
 	began := time.Now()
 	baseline, err := migrate.Baseline(ctx, client, resource())
 	if err != nil {
