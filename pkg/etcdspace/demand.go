@@ -19,6 +19,14 @@ type Demand struct {
 	Bytes int64
 }
 
+// Mean is the size of an object in bytes, 0 if that is not known.
+func (d Demand) Mean() int64 {
+	if d.Objects <= 0 || d.Bytes < 0 {
+		return 0
+	}
+	return d.Bytes / d.Objects
+}
+
 // Plus adds what another resource demands. What is not known of one is not known of both.
 func (d Demand) Plus(other Demand) Demand {
 	return Demand{Objects: plus(d.Objects, other.Objects), Bytes: plus(d.Bytes, other.Bytes)}

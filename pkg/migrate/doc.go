@@ -27,11 +27,11 @@
 //     If there are more, some answer was wrong, and another pass asks about all of them again; after a few such
 //     passes the run ends as not complete. No list of objects is kept, memory does not grow with their number.
 //  6. Nothing is created, resurrected or overwritten: every write carries the uid and the resourceVersion that
-//     were listed. A server-side apply of a deleted object answers 409 because of the uid, a merge patch 404; both
+//     were listed. A server-side apply of a deleted object answers 409 because of the uid, another patch 404; all
 //     answer 409 if the object was deleted and made again, or only changed (apiserver@v0.37.2
 //     pkg/endpoints/handlers/patch.go, pkg/registry/generic/registry/store.go).
-//  7. Nothing is changed: the apply names no field but the object's identity, so that the field manager comes to
-//     own nothing. An object without managedFields would gain some by an apply, and one whose managedFields can't
+//  7. Nothing is changed: the patch names no field but the object's identity, so that the field manager comes to
+//     own nothing. It is a server-side apply, or where that is faster and as safe a strategic merge patch (KindFor). An object without managedFields would gain some by an apply, and one whose managedFields can't
 //     be decoded or whose content does not fit its schema can't be applied to: those get a JSON merge patch that
 //     says as little. (Of an object with managedFields that can't be decoded, or before 1.37 be computed, that
 //     drops the managedFields, as every other update of it does: apimachinery v0.36.3 and v0.37.2

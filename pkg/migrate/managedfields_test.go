@@ -65,7 +65,7 @@ func TestBodyOf_underTheServersFieldManager(t *testing.T) {
 		got, err := apply(t, live)
 		require.NoError(t, err)
 		assert.NotEqual(t, live.Object, got.Object)
-		assert.Equal(t, types.MergePatchType, patchTypeFor(listed, ""))
+		assert.Equal(t, types.MergePatchType, kindOf(listed, ""))
 	})
 	t.Run("an apply fails on managedFields that can't be decoded", func(t *testing.T) {
 		_, err := apply(t, stored(t, `{"f:data":7}`))

@@ -40,8 +40,8 @@ type Options struct {
 	// ObjectTimeout is how long one object, or one page, is tried while the server can't answer. The times in which
 	// no write is made because of the concurrency, the rate or Hold do not count.
 	ObjectTimeout time.Duration
-	// PatchType is the kind of the no-op. Without one it is apply, and merge where an apply would change the object.
-	// Merge and strategic are for measuring; strategic suits built-in resources alone.
+	// PatchType is the kind of the no-op (KindFor), apply without one. With apply it is merge where an apply would change the
+	// object. Strategic suits small built-in objects alone, merge is for measuring.
 	PatchType types.PatchType
 	// CanaryNamespaces are namespaces in each of which one object is asked about before all others are, for instance
 	// those that a webhook matches. A resource without namespaces has none.

@@ -44,18 +44,6 @@ func bodyOf(r Resource, o *metav1.PartialObjectMetadata, pt types.PatchType) ([]
 	return raw, nil
 }
 
-// patchTypeFor is the kind that was asked for, but merge instead of apply for an object that an apply would change.
-func patchTypeFor(o *metav1.PartialObjectMetadata, asked types.PatchType) types.PatchType {
-	switch {
-	case asked != "" && asked != types.ApplyPatchType:
-		return asked
-	case len(o.ManagedFields) == 0:
-		return types.MergePatchType
-	default:
-		return types.ApplyPatchType
-	}
-}
-
 // migrate makes the server store one object again, if it is stale. Each attempt waits for admit, whose error is
 // returned as it is. Every error ends the run.
 func (e *engine) migrate(ctx context.Context, o *metav1.PartialObjectMetadata, admit func() error) (outcome, error) {
@@ -66,7 +54,7 @@ func (e *engine) migrate(ctx context.Context, o *metav1.PartialObjectMetadata, a
 		}}, nil
 	}
 	var got *metav1.PartialObjectMetadata
-	pt := patchTypeFor(o, e.opts.PatchType)
+	pt := kindOf(o, e.opts.PatchType)
 	write := func(ctx context.Context) error {
 		return e.pace.write(func() (err error) {
 			got, err = e.patch(ctx, o, pt)

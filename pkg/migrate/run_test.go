@@ -58,7 +58,6 @@ func run(t *testing.T, a *fakeAPI, opts Options) Report {
 }
 
 func TestRun(t *testing.T) {
-	apply, merge := types.ApplyPatchType, types.MergePatchType
 	deleting := func(o *fakeObject, finalizers ...string) {
 		now := metav1.Now()
 		o.meta.DeletionTimestamp, o.meta.DeletionGracePeriodSeconds, o.meta.Finalizers = &now, new(int64), finalizers

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
@@ -71,7 +72,7 @@ func (m *Migrator) Migrate(
 	defer watch.stop()
 	options := migrate.Options{
 		Baseline: baseline, Concurrency: m.settings.Concurrency, MaxRate: m.settings.MaxRate,
-		MaxFailures: m.settings.MaxFailures, Hold: watch.Hold, Canary: m.warnOfCanary,
+		MaxFailures: m.settings.MaxFailures, Hold: watch.Hold, Canary: m.warnOfCanary, PatchType: m.kind(ctx, cp, res),
 		CanaryNamespaces: m.canaries(ctx, res),
 		Progress:         func(p migrate.Progress) { m.emit(Progress(res.Name(), p)) },
 	}
@@ -90,6 +91,15 @@ func (m *Migrator) Migrate(
 	// other has to be woken for an answer; one is enough for some 4,000 objects a second (test/bench).
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	return migrate.Run(ctx, client, Resource(res), options)
+}
+
+// kind is the kind of no-op for a resource, by the size that kube-apiserver tells of its objects (1.34 and later).
+func (m *Migrator) kind(ctx context.Context, cp *controlplane.ControlPlane, res kube.Resource) types.PatchType {
+	stored, err := m.stored(ctx, cp)
+	if err != nil {
+		return types.ApplyPatchType
+	}
+	return migrate.KindFor(Resource(res), stored.Demand(res.GVR.GroupResource()).Mean())
 }
 
 // writer is a client for many writes, spread over all instances. Where there is but one, it is the one that the

@@ -63,7 +63,7 @@ func migrateUnderWriters(t *testing.T, client migrate.Client, opts migrate.Optio
 	<-time.After(settle)
 	met := int64(0)
 	for _, r := range resources {
-		opts.Baseline = baseline(t, r)
+		opts.Baseline, opts.PatchType = baseline(t, r), migrate.KindFor(r, 1<<10)
 		report, err := migrate.Run(t.Context(), client, r, opts)
 		require.NoError(t, err)
 		t.Logf("%s: %+v", r, report)

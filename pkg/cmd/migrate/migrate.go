@@ -47,7 +47,7 @@ func NewCommand(shared options.Shared) *cobra.Command {
 		Long: templates.LongDesc(`
 			Rewrite every object of the resources that is not proven to be stored with the write key, and nothing else.
 
-			Each object is rewritten by a server-side apply that changes nothing and carries the object's uid and
+			Each object is rewritten by a patch that changes nothing and carries the object's uid and
 			resourceVersion: it creates nothing, overwrites nothing, and the server stores the object again only if it
 			was stored with another key. Only metadata is read, never the objects' data. Objects that somebody else
 			changes or deletes meanwhile are left to them: what they wrote is stored with the write key already.

@@ -28,9 +28,13 @@ func floor(ctx context.Context, config *rest.Config, job Job) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	patches, err := prepare(ctx, client)
+	patches, err := prepare(ctx, client, job.PatchType)
 	if err != nil {
 		return Outcome{}, err
+	}
+	opts := metav1.PatchOptions{FieldManager: "bench"}
+	if job.PatchType == types.ApplyPatchType {
+		opts.Force = new(bool)
 	}
 	began := time.Now()
 	todo := make(chan patch)
@@ -38,8 +42,7 @@ func floor(ctx context.Context, config *rest.Config, job Job) (Outcome, error) {
 	for range max(1, job.Workers) {
 		work.Go(func() error {
 			for p := range todo {
-				opts := metav1.PatchOptions{FieldManager: "bench", Force: new(bool)}
-				_, err := client.Resource(secrets()).Namespace(p.namespace).Patch(ctx, p.name, types.ApplyPatchType, p.body, opts)
+				_, err := client.Resource(secrets()).Namespace(p.namespace).Patch(ctx, p.name, job.PatchType, p.body, opts)
 				if err != nil {
 					return err
 				}
@@ -64,8 +67,8 @@ func floor(ctx context.Context, config *rest.Config, job Job) (Outcome, error) {
 	return Outcome{Work: since(began), Written: int64(len(patches))}, nil
 }
 
-// prepare makes the no-op apply of every Secret.
-func prepare(ctx context.Context, client metadata.Interface) ([]patch, error) {
+// prepare makes the no-op of every Secret.
+func prepare(ctx context.Context, client metadata.Interface, kind types.PatchType) ([]patch, error) {
 	list, err := client.Resource(secrets()).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
@@ -73,12 +76,13 @@ func prepare(ctx context.Context, client metadata.Interface) ([]patch, error) {
 	patches := make([]patch, 0, len(list.Items))
 	for i := range list.Items {
 		o := &list.Items[i]
-		body, err := json.Marshal(map[string]any{
-			"apiVersion": "v1", "kind": "Secret",
-			"metadata": map[string]any{
-				"name": o.Name, "namespace": o.Namespace, "uid": o.UID, "resourceVersion": o.ResourceVersion,
-			},
-		})
+		meta := map[string]any{"uid": o.UID, "resourceVersion": o.ResourceVersion}
+		noop := map[string]any{"metadata": meta}
+		if kind == types.ApplyPatchType {
+			meta["name"], meta["namespace"] = o.Name, o.Namespace
+			noop["apiVersion"], noop["kind"] = "v1", "Secret"
+		}
+		body, err := json.Marshal(noop)
 		if err != nil {
 			return nil, err
 		}

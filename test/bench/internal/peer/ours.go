@@ -21,12 +21,12 @@ func ours(ctx context.Context, config *rest.Config, job Job) (Outcome, error) {
 	}
 	runtime.GOMAXPROCS(1) // as pkg/migrator does
 	began := time.Now()
-	baseline, err := migrate.Baseline(ctx, client, resource())
+	baseline, err := migrate.Baseline(ctx, client, Resource())
 	if err != nil {
 		return Outcome{}, err
 	}
 	workers := 0
-	report, err := migrate.Run(ctx, client, resource(), migrate.Options{
+	report, err := migrate.Run(ctx, client, Resource(), migrate.Options{
 		Baseline: baseline, Concurrency: job.Workers, PatchType: job.PatchType,
 		Progress: func(p migrate.Progress) { workers = max(workers, p.Workers) },
 	})

@@ -40,7 +40,7 @@ type Job struct {
 	Peer string `json:"peer"`
 	// Workers is the number of writes in flight of Ours and Floor; 0 leaves it to Ours.
 	Workers int `json:"workers,omitempty"`
-	// PatchType is that of Ours and Floor; empty for the default.
+	// PatchType is the kind of no-op of Ours and Floor.
 	PatchType types.PatchType `json:"patchType,omitempty"`
 	// QPS and Burst limit KSVM, 0 does not.
 	QPS   float32 `json:"qps,omitempty"`
@@ -87,7 +87,8 @@ func Run(ctx context.Context, config *rest.Config, job Job) (Outcome, error) {
 
 func secrets() schema.GroupVersionResource { return corev1.SchemeGroupVersion.WithResource("secrets") }
 
-func resource() migrate.Resource {
+// Resource is what is migrated.
+func Resource() migrate.Resource {
 	return migrate.Resource{GVR: secrets(), Kind: "Secret", Namespaced: true}
 }
 

@@ -27,9 +27,9 @@ func (r *Runner) foreground(ctx context.Context) error {
 	}
 	specs := []measure.Spec{
 		{Name: result.Idle},
-		{Name: peer.Ours, Job: pinned(peer.Ours, 0), Foreground: true},
-		{Name: "ours-16", Job: pinned(peer.Ours, 16), Foreground: true},
-		{Name: "floor-32", Job: pinned(peer.Floor, 32), Foreground: true},
+		{Name: peer.Ours, Job: sized(peer.Ours, 0, r.Scale.Foreground), Foreground: true},
+		{Name: "ours-16", Job: sized(peer.Ours, 16, r.Scale.Foreground), Foreground: true},
+		{Name: "floor-32", Job: sized(peer.Floor, 32, r.Scale.Foreground), Foreground: true},
 	}
 	for round := 1; round <= r.Scale.ForegroundRounds; round++ {
 		if err := m.Rig.Tidy(ctx); err != nil {

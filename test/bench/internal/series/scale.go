@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
 	"github.com/kubectl-encryption/kubectl-encryption/test/bench/internal/measure"
 	"github.com/kubectl-encryption/kubectl-encryption/test/bench/internal/peer"
 	"github.com/kubectl-encryption/kubectl-encryption/test/bench/internal/rig"
@@ -75,13 +76,20 @@ func Quick() Scale {
 // pinned is a job with a number of writes in flight.
 func pinned(name string, workers int) peer.Job { return peer.Job{Peer: name, Workers: workers} }
 
+// sized is a pinned job on objects of a size, with the kind of no-op that the plugin chooses for them.
+func sized(name string, workers int, d rig.Dataset) peer.Job {
+	job := pinned(name, workers)
+	job.PatchType = migrate.KindFor(peer.Resource(), int64(d.Size))
+	return job
+}
+
 // Peers are compared in every round.
-func Peers() []measure.Spec {
+func Peers(d rig.Dataset) []measure.Spec {
 	return []measure.Spec{
-		{Name: peer.Ours, Job: pinned(peer.Ours, 0)},
-		{Name: "ours-16", Job: pinned(peer.Ours, 16)},
-		{Name: "floor-16", Job: pinned(peer.Floor, 16)},
-		{Name: "floor-32", Job: pinned(peer.Floor, 32)},
+		{Name: peer.Ours, Job: sized(peer.Ours, 0, d)},
+		{Name: "ours-16", Job: sized(peer.Ours, 16, d)},
+		{Name: "floor-16", Job: sized(peer.Floor, 16, d)},
+		{Name: "floor-32", Job: sized(peer.Floor, 32, d)},
 		{Name: peer.LibraryGo, Job: peer.Job{Peer: peer.LibraryGo}},
 		{Name: peer.K3s, Job: peer.Job{Peer: peer.K3s}},
 		{Name: peer.KSVM, Job: peer.Job{Peer: peer.KSVM}},

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/test/bench/internal/measure"
+	"github.com/kubectl-encryption/kubectl-encryption/test/bench/internal/peer"
 	"github.com/kubectl-encryption/kubectl-encryption/test/bench/internal/result"
 	"github.com/kubectl-encryption/kubectl-encryption/test/bench/internal/rig"
 )
@@ -60,17 +61,17 @@ func (r *Runner) Run(ctx context.Context, name string) error {
 }
 
 func (r *Runner) small(ctx context.Context) error {
-	return r.compare(ctx, result.SeriesRounds, r.Scale.Small, Peers(), r.Scale.Rounds)
+	return r.compare(ctx, result.SeriesRounds, r.Scale.Small, Peers(r.Scale.Small), r.Scale.Rounds)
 }
 
 func (r *Runner) large(ctx context.Context) error {
-	return r.compare(ctx, result.SeriesSizes, r.Scale.Large, Peers(), r.Scale.Rounds)
+	return r.compare(ctx, result.SeriesSizes, r.Scale.Large, Peers(r.Scale.Large), r.Scale.Rounds)
 }
 
 func (r *Runner) workers(ctx context.Context) error {
 	var specs []measure.Spec
 	for _, workers := range []int{1, 2, 4, 8, 16, 32} {
-		specs = append(specs, measure.Spec{Name: fmt.Sprintf("ours-%d", workers), Job: pinned("ours", workers)})
+		specs = append(specs, measure.Spec{Name: fmt.Sprintf("ours-%d", workers), Job: sized(peer.Ours, workers, r.Scale.Workers)})
 	}
 	return r.compare(ctx, result.SeriesWorkers, r.Scale.Workers, specs, r.Scale.Repeats)
 }
