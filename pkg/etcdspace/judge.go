@@ -24,8 +24,8 @@ const (
 //     for itself, go on to grow at the pace that they had since its last reading (pace). What has begun to be written, and what
 //     compaction adds to the file, still comes after the hold.
 //  3. What is held does not grow, so it goes on by the reading alone, when every member was read and none is full: at once if
-//     there is much room, and room for the bytes in use at the pace that it was held at; else when such readings have
-//     gone on for a window, in which etcd is compacted and what is held has let go of all that it had replaced. So a
+//     there is much room, and room for the bytes in use at the pace that it was held at; else after a window of such
+//     readings, in which etcd is compacted and what is held has let go of all that it had replaced. So a
 //     migration is not held and let go by turns around one number, what it writes until it is held again does not come on
 //     top of what only waits for compaction, and neither a cluster that lives just below that number nor a pace that
 //     is too fast for any room holds one for ever: it then writes for a few seconds in each window.
@@ -36,8 +36,8 @@ type judge struct {
 	window time.Duration
 	held   bool
 	pace   pace
-	// narrow is the time that readings in a row with little room have taken, failing that of readings in a row that were not
-	// whole. A reading takes the time since the one before.
+	// narrow is the time that readings with little room have taken since the hold, failing that of readings in a row that were
+	// not whole. A reading takes the time since the one before.
 	narrow, failing time.Duration
 	// doubted is that it was told that readings fail.
 	doubted bool
@@ -59,18 +59,17 @@ func (j *judge) decide(took time.Duration, reading Reading, whole bool) []string
 	now, later := tightest(reading.Members), tightest(ahead)
 	switch {
 	case now.full():
-		j.narrow = 0
 		return j.hold(paused(now))
 	case !j.held && later.full():
 		of := slices.IndexFunc(reading.Members, func(s Space) bool { return s.Member == later.Member })
-		return j.hold(pausedEarly(reading.Members[of], later, j.pace.span))
+		return j.hold(pausedEarly(reading.Members[of], later, j.pace.span, j.window))
 	case j.held && whole:
 		j.narrow += took
 		tooFast := slices.ContainsFunc(ahead, Space.scarce)
 		if j.narrow < j.window && (tooFast || now.used() >= roomy) {
 			return nil
 		}
-		j.held, j.narrow = false, 0
+		j.held = false
 		return []string{"the migration goes on: " + now.inUse()}
 	}
 	return nil
@@ -81,7 +80,7 @@ func (j *judge) hold(why string) []string {
 	if j.held {
 		return nil
 	}
-	j.held = true
+	j.held, j.narrow = true, 0
 	return []string{why}
 }
 

@@ -88,7 +88,8 @@ func TestJudgeHoldsAndLetsGo(t *testing.T) {
 		"much room lets go":                         {[]string{full, much}, false, []string{pausedText, goesOn + "1Gi of its quota of 2Gi in use"}},
 		"little room does not":                      {append([]string{full}, times(5, little)...), true, []string{pausedText}},
 		"little room for a window lets go":          {append([]string{full}, times(6, little)...), false, []string{pausedText, goesOnLittle}},
-		"a window that is broken does not":          {slices.Concat([]string{full}, times(5, little), []string{full, little}), true, []string{pausedText}},
+		"full readings do not count":                {slices.Concat([]string{full}, times(5, little), times(9, full)), true, []string{pausedText}},
+		"nor do they undo what counted":             {slices.Concat([]string{full}, times(5, little), []string{full, little}), false, []string{pausedText, goesOnLittle}},
 		"a member that is not read does not let go": {[]string{full, lacks}, true, []string{pausedText}},
 		"failures are no window of little room":     {slices.Concat([]string{full, little}, times(5, fails), []string{little}), true, []string{pausedText}},
 	})
@@ -128,9 +129,9 @@ const (
 	pausedText = "the migration is paused: etcd on node n1 has 1679Mi of its quota of 2Gi in use, and 20% must stay free; " +
 		"it goes on by itself when etcd has been compacted"
 	jumpText = "the migration is paused: etcd on node n1 has 1270Mi of its quota of 2Gi in use and would have 1761Mi in 20s, and 20% must " +
-		"stay free; it goes on by itself when etcd has been compacted"
+		"stay free; it goes on by itself when etcd has been compacted, at the latest after 1m0s unless it is full then"
 	thickText = "the migration is paused: the file of etcd on node n1 has 1905Mi of its quota of 2Gi and would have 2068Mi in 20s, over 95%; " +
-		"it goes on by itself after two compactions unless it is over that by then"
+		"it goes on by itself after 1m0s unless it is over that by then"
 	bloatText = "the migration is paused: the file of etcd on node n1 has grown to 1966Mi, over 95% of its quota of 2Gi; compaction does " +
 		"not make it smaller; it goes on by itself when that member was defragmented (etcdctl defrag)"
 	overText = "the migration is paused: the file of etcd on node n1 has grown to 2068Mi, over 95% of its quota of 2Gi; compaction does " +

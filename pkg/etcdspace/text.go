@@ -76,14 +76,15 @@ func (s Space) disarm() string {
 		"alarm disarm)"
 }
 
-// pausedEarly says why a migration is held by a member that is not full yet and would be after so much time.
-func pausedEarly(now, later Space, after time.Duration) string {
+// pausedEarly says why a migration is held by a member that is not full yet and would be after so much time, and that it is
+// let go at the end of the window if the member has not become full by then.
+func pausedEarly(now, later Space, after, window time.Duration) string {
 	in := after.Round(time.Second)
 	if later.scarce() {
 		return fmt.Sprintf("the migration is paused: %s and would have %s in %s, and %.0f%% must stay free; it goes on by itself when "+
-			"etcd has been compacted", now.inUse(), size(later.InUse), in, 100*Reserve)
+			"etcd has been compacted, at the latest after %s unless it is full then", now.inUse(), size(later.InUse), in, 100*Reserve, window)
 	}
 	return fmt.Sprintf("the migration is paused: the file of etcd on node %s has %s of its quota of %s and would have %s in %s, over %.0f%%; "+
-		"it goes on by itself after two compactions unless it is over that by then",
-		now.Member, size(now.File), size(now.Quota), size(later.File), in, 100*FullFile)
+		"it goes on by itself after %s unless it is over that by then",
+		now.Member, size(now.File), size(now.Quota), size(later.File), in, 100*FullFile, window)
 }

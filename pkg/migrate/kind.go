@@ -4,10 +4,7 @@
 package migrate
 
 import (
-	"slices"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -15,25 +12,32 @@ const (
 	// smallObject is the size in bytes up to which a strategic merge patch is worth while. At 1 KiB it is a sixth faster than an
 	// apply, at 16 KiB they do not differ, and at 256 KiB it is a tenth slower (test/bench, kinds of no-op).
 	smallObject = 8 << 10
-	// fewFields is the size in bytes of managedFields up to which an object gets anything else than an apply.
-	fewFields = 64 << 10
+	// littleMetadata is the size in bytes of metadata up to which an object may get a strategic merge patch.
+	littleMetadata = 64 << 10
+	// fewManagers is how many entries of managedFields a write leaves alone. Beyond, any but an apply adds the oldest up
+	// (k8s.io/apimachinery@v0.37.2 pkg/util/managedfields/internal/fieldmanager.go, DefaultMaxUpdateManagers).
+	fewManagers = 10
 )
 
 // KindFor is the kind of no-op for the objects of a resource that have so many bytes on average, 0 if that is not known:
 // apply, but for small Secrets and ConfigMaps.
 //
 // Where a value does not fit into etcd any more once it is encrypted anew, kube-apiserver refuses an apply, but drops the
-// managedFields to make any other patch fit (apiserver@v0.37.2 pkg/endpoints/handlers/patch.go, isTooLargeError). With these
-// two resources that does not come about: validation keeps the values of one object together below 1 MiB
-// (k8s.io/kubernetes@v1.37.1 pkg/apis/core/validation/validation.go, MaxSecretSize) and its annotations below 256 KiB, of
-// the 1.5 MiB that etcd takes. What is not counted there, the names of the keys, stands in managedFields too, and an object
-// with more than fewFields of those gets an apply all the same.
+// managedFields to make any other patch fit (apiserver@v0.37.2 pkg/endpoints/handlers/patch.go, isTooLargeError). That is
+// ruled out for these two, with the 1.5 MiB that etcd takes unless somebody lowers its --max-request-bytes: validation keeps
+// the values of one object together below 1 MiB (k8s.io/kubernetes@v1.37.1 pkg/apis/core/validation/validation.go,
+// MaxSecretSize), the names of its keys stand in managedFields too, and an object with more than littleMetadata, those
+// and all else that validation does not limit among it, gets an apply all the same.
 func KindFor(r Resource, meanSize int64) types.PatchType {
-	bounded := []schema.GroupResource{{Resource: "secrets"}, {Resource: "configmaps"}}
-	if slices.Contains(bounded, r.GVR.GroupResource()) && 0 < meanSize && meanSize <= smallObject {
+	if Bounded(r) && 0 < meanSize && meanSize <= smallObject {
 		return types.StrategicMergePatchType
 	}
 	return types.ApplyPatchType
+}
+
+// Bounded tells whether the kind of no-op for a resource depends on the size of its objects.
+func Bounded(r Resource) bool {
+	return r.GVR.Group == "" && (r.GVR.Resource == "secrets" || r.GVR.Resource == "configmaps")
 }
 
 // kindOf is the kind of no-op for one object of those that get the given kind: merge where an apply would change it, apply
@@ -43,7 +47,7 @@ func kindOf(o *metav1.PartialObjectMetadata, asked types.PatchType) types.PatchT
 	case types.MergePatchType:
 		return asked
 	case types.StrategicMergePatchType:
-		if sizeOfFields(o) <= fewFields {
+		if o.ObjectMeta.Size() <= littleMetadata && len(o.ManagedFields) <= fewManagers {
 			return asked
 		}
 	}
@@ -51,14 +55,4 @@ func kindOf(o *metav1.PartialObjectMetadata, asked types.PatchType) types.PatchT
 		return types.MergePatchType
 	}
 	return types.ApplyPatchType
-}
-
-// sizeOfFields is the size in bytes of an object's managedFields, but for what every entry has.
-func sizeOfFields(o *metav1.PartialObjectMetadata) (size int) {
-	for i := range o.ManagedFields {
-		if f := o.ManagedFields[i].FieldsV1; f != nil {
-			size += len(f.GetRawBytes())
-		}
-	}
-	return size
 }

@@ -46,24 +46,41 @@ func TestKindFor(t *testing.T) {
 
 func TestKindOf(t *testing.T) {
 	t.Parallel()
-	with := func(bytes int) *metav1.PartialObjectMetadata {
+	with := func(change func(*metav1.PartialObjectMetadata)) *metav1.PartialObjectMetadata {
 		o := &metav1.PartialObjectMetadata{}
-		o.ManagedFields = []metav1.ManagedFieldsEntry{{FieldsV1: metav1.NewFieldsV1(strings.Repeat("f", bytes))}, {}}
+		o.ManagedFields = []metav1.ManagedFieldsEntry{{FieldsV1: metav1.NewFieldsV1("{}")}, {}}
+		change(o)
 		return o
 	}
+	long := strings.Repeat("x", littleMetadata)
+	ordinary := with(func(*metav1.PartialObjectMetadata) {})
 	without := &metav1.PartialObjectMetadata{}
 	for name, tt := range map[string]struct {
 		object *metav1.PartialObjectMetadata
 		asked  types.PatchType
 		want   types.PatchType
 	}{
-		"apply":                                       {with(9), apply, apply},
-		"nothing asked for => apply":                  {with(9), "", apply},
-		"apply, without managedFields => merge":       {without, apply, merge},
-		"strategic":                                   {with(fewFields), strategic, strategic},
-		"strategic, without managedFields":            {without, strategic, strategic},
-		"strategic, with many managedFields => apply": {with(fewFields + 1), strategic, apply},
-		"merge": {with(fewFields + 1), merge, merge},
+		"apply":                                 {ordinary, apply, apply},
+		"nothing asked for => apply":            {ordinary, "", apply},
+		"apply, without managedFields => merge": {without, apply, merge},
+		"strategic":                             {ordinary, strategic, strategic},
+		"strategic, without managedFields":      {without, strategic, strategic},
+		"strategic, with large managedFields => apply": {with(func(o *metav1.PartialObjectMetadata) {
+			o.ManagedFields[0].FieldsV1 = metav1.NewFieldsV1(long)
+		}), strategic, apply},
+		"strategic, with large labels => apply": {with(func(o *metav1.PartialObjectMetadata) {
+			o.Labels = map[string]string{"a": long}
+		}), strategic, apply},
+		"strategic, with owners of long names => apply": {with(func(o *metav1.PartialObjectMetadata) {
+			o.OwnerReferences = []metav1.OwnerReference{{Name: long}}
+		}), strategic, apply},
+		"strategic, with so many managers that some would be added up => apply": {with(func(o *metav1.PartialObjectMetadata) {
+			o.ManagedFields = make([]metav1.ManagedFieldsEntry, fewManagers+1)
+		}), strategic, apply},
+		"strategic, with large metadata without managers => merge": {&metav1.PartialObjectMetadata{
+			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"a": long}},
+		}, strategic, merge},
+		"merge": {ordinary, merge, merge},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

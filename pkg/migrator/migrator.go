@@ -93,8 +93,12 @@ func (m *Migrator) Migrate(
 	return migrate.Run(ctx, client, Resource(res), options)
 }
 
-// kind is the kind of no-op for a resource, by the size that kube-apiserver tells of its objects (1.34 and later).
+// kind is the kind of no-op for a resource, by the size that kube-apiserver tells of its objects (1.34 and later). Its
+// metrics may have tens of MB, so they are read only where it depends on them.
 func (m *Migrator) kind(ctx context.Context, cp *controlplane.ControlPlane, res kube.Resource) types.PatchType {
+	if m.settings.Engine == SVM || !migrate.Bounded(Resource(res)) {
+		return types.ApplyPatchType
+	}
 	stored, err := m.stored(ctx, cp)
 	if err != nil {
 		return types.ApplyPatchType
