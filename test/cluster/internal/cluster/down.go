@@ -23,9 +23,9 @@ import (
 )
 
 const (
-	takeDownWait  = 2 * time.Minute
+	takeDownWait  = 4 * time.Minute
 	balancerGrace = 3 * time.Second
-	leftoverWait  = 45 * time.Second
+	leftoverWait  = 2 * time.Minute
 	leftoverPoll  = 200 * time.Millisecond
 )
 
