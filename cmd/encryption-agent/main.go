@@ -25,6 +25,7 @@ import (
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agent"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/etcdwalk"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/version"
 )
@@ -60,12 +61,15 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 			return guard(ctx, args[1:], out)
 		}
 	}
+	quiet()
 	o := agent.Options{
 		ConfigDir:  agentapi.ConfigDir,
 		HistoryDir: agentapi.HistoryDir,
 
 		ManifestDir:  agentapi.ManifestDir,
 		ManifestName: project.APIServerManifest,
+
+		Etcd: etcdwalk.Files{CA: agentapi.EtcdCA, Cert: agentapi.EtcdCert, Key: agentapi.EtcdKey},
 
 		Now:    time.Now,
 		Random: rand.Reader,

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/census"
 )
 
 // maxRecipients is far more than control-plane nodes that a cluster can have.
@@ -102,10 +103,11 @@ func parseRequest(l line) (agentapi.Request, error) {
 func checkRequest(req agentapi.Request) error {
 	propose, install := req.Op == agentapi.Propose, req.Op == agentapi.Install
 	edit := req.Op == agentapi.CheckEdit || req.Op == agentapi.EditManifest
-	if !propose && !install && !edit && req.Op != agentapi.Inspect {
+	count := req.Op == agentapi.Count
+	if !propose && !install && !edit && !count && req.Op != agentapi.Inspect {
 		return failf(agentapi.BadRequest, "the request asks for an unknown operation")
 	}
-	if propose != (req.Propose != nil) || install != (req.Install != nil) || edit != (req.Edit != nil) {
+	if propose != (req.Propose != nil) || install != (req.Install != nil) || edit != (req.Edit != nil) || count != (req.Count != nil) {
 		return failf(agentapi.BadRequest, "the request does not hold exactly what its operation needs")
 	}
 	switch {
@@ -115,6 +117,8 @@ func checkRequest(req agentapi.Request) error {
 		return checkInstallation(*req.Install)
 	case edit:
 		return checkManifestEdit(req.Op, *req.Edit)
+	case count:
+		return checkCounting(*req.Count)
 	}
 	return nil
 }
@@ -173,6 +177,19 @@ func checkManifestEdit(op agentapi.Op, e agentapi.ManifestEdit) error {
 	return nil
 }
 
+// checkCounting lets Config be empty: then there is none.
+func checkCounting(c agentapi.Counting) error {
+	switch {
+	case c.Config != "" && !digestPattern.MatchString(c.Config):
+		return failf(agentapi.BadRequest, "the count does not say by which configuration")
+	case c.Decrypt && c.Config == "":
+		return failf(agentapi.BadRequest, "without a configuration there is no key to decrypt with")
+	case c.Revision < 0 || c.Within < 0 || c.Within > agentapi.MaxWithin || c.Names < census.AllNames:
+		return failf(agentapi.BadRequest, "the count has a number that can't be")
+	}
+	return nil
+}
+
 // encode writes a response as one line. One that the other side would not read is replaced by an error.
 func encode(resp agentapi.Response) []byte {
 	data, err := json.Marshal(resp)
@@ -183,7 +200,7 @@ func encode(resp agentapi.Response) []byte {
 	if err != nil {
 		message = "the answer can't be encoded"
 	}
-	resp.State, resp.Proposed = nil, nil
+	resp.State, resp.Proposed, resp.Counted = nil, nil, nil
 	resp.Error = &agentapi.Error{Code: agentapi.BadRequest, Message: message}
 	data, _ = json.Marshal(resp) // strings and numbers alone
 	return append(data, '\n')

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/etcdwalk"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/seal"
 )
 
@@ -28,6 +29,8 @@ type Options struct {
 	// ManifestDir is the folder of the node's static pods, ManifestName the file in it that runs kube-apiserver. Where
 	// the folder is not there, the agent has nothing to do with manifests.
 	ManifestDir, ManifestName string
+	// Etcd are the files by which kube-apiserver reaches etcd. One that is not there is not used.
+	Etcd etcdwalk.Files
 	// Owner is the user that must own the files: 0, but in tests.
 	Owner int
 	// Now is the node's clock.
@@ -43,6 +46,9 @@ type Server struct {
 	identity *seal.Identity
 	// before is nil outside tests, see folder.
 	before func(operation) error
+
+	// etcd is kept from one request to the next.
+	etcd connection
 }
 
 // runPattern is what a run may be called: it becomes a part of file names and a label.
@@ -68,7 +74,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Options: o, identity: identity}, nil
+	return &Server{Options: o, identity: identity, etcd: connection{open: openEtcd}}, nil
 }
 
 // Serve answers the requests that it reads, one at a time, until the input ends. It also ends when ctx does, after
@@ -76,6 +82,7 @@ func New(o Options) (*Server, error) {
 func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer s.etcd.close()
 	lines := readLines(ctx, in)
 	for {
 		var l line
@@ -90,14 +97,14 @@ func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		if l.err != nil && !errors.Is(l.err, errTooLong) {
 			return fmt.Errorf("read request: %w", l.err)
 		}
-		if _, err := out.Write(encode(s.answer(l))); err != nil {
+		if _, err := out.Write(encode(s.answer(ctx, l))); err != nil {
 			return fmt.Errorf("write response: %w", err)
 		}
 	}
 }
 
 // answer gives the response to one line, whatever the line is.
-func (s *Server) answer(l line) (resp agentapi.Response) {
+func (s *Server) answer(ctx context.Context, l line) (resp agentapi.Response) {
 	resp = agentapi.Response{Version: agentapi.Version, Node: s.Node, Run: s.Run}
 	defer func() {
 		if recover() != nil {
@@ -120,10 +127,14 @@ func (s *Server) answer(l line) (resp agentapi.Response) {
 		err = s.checkEdit(*req.Edit)
 	case agentapi.EditManifest:
 		err = s.editManifest(*req.Edit)
+	case agentapi.Count:
+		resp.Counted, err = s.count(ctx, *req.Count)
 	}
 	if err != nil {
 		resp.Error = coded(err, agentapi.Unreadable)
 	}
-	resp.State = s.state()
+	if req.Op != agentapi.Count {
+		resp.State = s.state()
+	}
 	return resp
 }

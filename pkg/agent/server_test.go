@@ -39,6 +39,7 @@ func TestServe_badLines(t *testing.T) {
 		{"an operation without its data", `{"version":1,"op":"install"}`, "exactly what its operation needs"},
 		{"an operation with another one's data", `{"version":1,"op":"inspect","install":{"from":"","to":""}}`, "exactly what its operation needs"},
 		{"an installation of nothing", `{"version":1,"op":"install","install":{"from":"` + digest + `","to":"x"}}`, "which configuration replaces which"},
+		{"a count of nothing", `{"version":1,"op":"count"}`, "exactly what its operation needs"},
 		{"a proposal for nothing that could be", `{"version":1,"op":"propose","propose":{"from":"x","recipients":{"n1":""}}}`, "which configuration it is for"},
 		{"a proposal for nobody", `{"version":1,"op":"propose","propose":{"from":"` + digest + `","recipients":{}}}`, "1 to 32 recipients, not 0"},
 		{"a recipient with a strange name", `{"version":1,"op":"propose","propose":{"from":"` + digest + `","recipients":{"../n1":""}}}`, "not the name of a node"},
@@ -194,6 +195,7 @@ func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(`{"version":1,"op":"inspect"}`))
 	f.Add([]byte(`{"version":1,"op":"propose","propose":{"from":"sha256:","change":{"kind":"keep"},"recipients":{"n1":"AA=="}}}`))
 	f.Add([]byte(`{"version":1,"op":"install","install":{"from":"","to":"sha256:","sealed":"AA=="}}`))
+	f.Add([]byte(`{"version":1,"op":"count","count":{"resource":{"Name":"secrets"},"prefix":"/registry","servers":["https://a:1"],"names":100}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		req, err := parseRequest(line{data: data})
 		if err != nil {
@@ -203,5 +205,6 @@ func FuzzParseRequest(f *testing.F) {
 		assert.Equal(t, agentapi.Version, req.Version)
 		assert.Equal(t, req.Op == agentapi.Propose, req.Propose != nil)
 		assert.Equal(t, req.Op == agentapi.Install, req.Install != nil)
+		assert.Equal(t, req.Op == agentapi.Count, req.Count != nil)
 	})
 }

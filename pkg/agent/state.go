@@ -25,10 +25,12 @@ func (s *Server) openHistory() (history, error) {
 // state tells what is on the node. It changes nothing and takes no lock.
 func (s *Server) state() *agentapi.State {
 	st := &agentapi.State{PublicKey: s.identity.PublicKey(), Manifest: s.describeManifest()}
-	problem := cmp.Or(s.describeConfig(st), s.describeHistory(st))
-	if problem != nil {
+	config := s.describeConfig(st)
+	history := s.describeHistory(st)
+	if problem := cmp.Or(config, history); problem != nil {
 		st.Problem = coded(problem, agentapi.Unreadable)
 	}
+	st.HistoryDamaged = history != nil
 	return st
 }
 

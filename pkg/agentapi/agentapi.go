@@ -38,7 +38,7 @@ const (
 // Op is what the agent is asked to do.
 type Op string
 
-// The operations. Inspect, Propose and CheckEdit change nothing on the node.
+// The operations. Inspect, Propose, CheckEdit and Count change nothing on the node.
 const (
 	// Inspect tells what is on the node.
 	Inspect Op = "inspect"
@@ -51,6 +51,8 @@ const (
 	// EditManifest hands an edit of the kube-apiserver's manifest to a guard, a static pod on the node. The answer comes
 	// when the guard's own manifest is in place, before the edit itself; State.Manifest.Edit tells how it went.
 	EditManifest Op = "edit-manifest"
+	// Count counts what is stored in etcd, by key. Its answer tells nothing of the node's files.
+	Count Op = "count"
 )
 
 // Request is one line to the agent.
@@ -60,6 +62,7 @@ type Request struct {
 	Propose *Proposal     `json:"propose,omitempty"`
 	Install *Installation `json:"install,omitempty"`
 	Edit    *ManifestEdit `json:"edit,omitempty"`
+	Count   *Counting     `json:"count,omitempty"`
 }
 
 // Proposal asks for the configuration that follows from a change.
@@ -102,10 +105,12 @@ type Response struct {
 	Node    string `json:"node"`
 	Run     string `json:"run"`
 	Error   *Error `json:"error,omitempty"`
-	// State is the node after the request.
+	// State is the node after the request, but for Count.
 	State *State `json:"state,omitempty"`
 	// Proposed answers Propose.
 	Proposed *Proposed `json:"proposed,omitempty"`
+	// Counted answers Count.
+	Counted *Counted `json:"counted,omitempty"`
 }
 
 // Code tells errors of the agent apart.
@@ -127,6 +132,8 @@ const (
 	NotSealed Code = "not-sealed"
 	// WriteFailed: the node's file system refused; the message says which file is in place.
 	WriteFailed Code = "write-failed"
+	// Unreachable: etcd does not answer, or not as it should.
+	Unreachable Code = "unreachable"
 )
 
 // Error says what went wrong on the node, without key material.
@@ -148,6 +155,8 @@ type State struct {
 	Digest string `json:"digest,omitempty"`
 	// Problem is also set, beside Config, where the history is damaged.
 	Problem *Error `json:"problem,omitempty"`
+	// HistoryDamaged is that there is more in the history than could be told, also where Problem is about the file.
+	HistoryDamaged bool `json:"historyDamaged,omitempty"`
 	// ModTime is the file's modification time by the node's own clock.
 	ModTime time.Time `json:"modTime,omitzero"`
 	// Mode is the file's permission bits, such as "0600".

@@ -56,6 +56,9 @@ type Instance struct {
 	// Manifest is what its pod says. ManifestError is set if it is not understood.
 	Manifest      Manifest
 	ManifestError error
+	// Etcd is how it reaches etcd. EtcdError is set if that is not understood.
+	Etcd      Etcd
+	EtcdError error
 	// IDHash is the apiserver_id_hash that its metrics must carry, as far as its Lease is known.
 	IDHash string
 	Ready  bool
@@ -146,6 +149,7 @@ func (cp *ControlPlane) addNode(node *corev1.Node, pods []corev1.Pod) {
 
 func (in *Instance) fill(pod *corev1.Pod) {
 	in.Pod, in.Address = pod.Name, pod.Status.HostIP
+	in.Etcd, in.EtcdError = ReadEtcd(pod)
 	if in.Manifest, in.ManifestError = ReadManifest(pod); in.Manifest.AdvertiseAddress != "" {
 		in.Address = in.Manifest.AdvertiseAddress
 	}

@@ -45,14 +45,9 @@ const (
 
 // ReadManifest reads the flags and mounts of a kube-apiserver's pod. It refuses what it does not understand.
 func ReadManifest(pod *corev1.Pod) (Manifest, error) {
-	at := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == "kube-apiserver" })
-	if at < 0 {
-		return Manifest{}, fmt.Errorf("pod %s has no container kube-apiserver", pod.Name)
-	}
-	container := pod.Spec.Containers[at]
-	command := append(slices.Clone(container.Command), container.Args...)
-	if len(command) == 0 || !strings.HasPrefix(command[0], "-") && path.Base(command[0]) != "kube-apiserver" {
-		return Manifest{}, fmt.Errorf("pod %s: its container does not run kube-apiserver directly, so its flags can't be told", pod.Name)
+	container, command, err := apiserver(pod)
+	if err != nil {
+		return Manifest{}, err
 	}
 	flags, err := readFlags(command)
 	if err != nil {
@@ -84,6 +79,20 @@ func ReadManifest(pod *corev1.Pod) (Manifest, error) {
 	return m, nil
 }
 
+// apiserver is the container that runs kube-apiserver, and the words that it runs it with.
+func apiserver(pod *corev1.Pod) (container corev1.Container, command []string, err error) {
+	at := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == "kube-apiserver" })
+	if at < 0 {
+		return corev1.Container{}, nil, fmt.Errorf("pod %s has no container kube-apiserver", pod.Name)
+	}
+	container = pod.Spec.Containers[at]
+	command = append(slices.Clone(container.Command), container.Args...)
+	if len(command) == 0 || !strings.HasPrefix(command[0], "-") && path.Base(command[0]) != "kube-apiserver" {
+		return corev1.Container{}, nil, fmt.Errorf("pod %s: its container does not run kube-apiserver directly, so its flags can't be told", pod.Name)
+	}
+	return container, command, nil
+}
+
 // runAsUser is the user that a container runs as, 0 where nothing else is said: kube-apiserver's image says root.
 func runAsUser(pod *corev1.Pod, c corev1.Container) int64 {
 	if s := c.SecurityContext; s != nil && s.RunAsUser != nil {
@@ -96,13 +105,11 @@ func runAsUser(pod *corev1.Pod, c corev1.Container) int64 {
 }
 
 // readFlags reads "--name=value", "--name value" and "--name"; the command itself comes first and is passed over.
-// kube-apiserver takes an underscore for a hyphen (k8s.io/component-base@v0.37.2 cli/flag/flags.go).
 func readFlags(command []string) (map[string]string, error) {
 	flags := map[string]string{}
 	for i, word := range command {
-		name, value, hasValue := strings.Cut(strings.TrimLeft(word, "-"), "=")
-		name = strings.ReplaceAll(name, "_", "-")
-		if !strings.HasPrefix(word, "-") || !strings.HasPrefix(name, "encryption-") && !slices.Contains(
+		name, value, hasValue := flagOf(word)
+		if !strings.HasPrefix(name, "encryption-") && !slices.Contains(
 			[]string{"secure-port", "etcd-compaction-interval", "event-ttl", "advertise-address"}, name) {
 			continue
 		}
@@ -132,30 +139,37 @@ func boolean(flags map[string]string, name string) (bool, error) {
 	return b, nil
 }
 
-// locate follows the container's path through the longest mount that holds it to a hostPath volume.
+// locate tells where the configuration is on the node.
 func (m *Manifest) locate(pod *corev1.Pod, c corev1.Container) {
 	if m.ConfigPath == "" {
 		return
 	}
+	full, isMount := follow(pod, c, m.ConfigPath)
+	if full == "" {
+		return
+	}
+	m.HostDir, m.File, m.FileMount = path.Dir(full), path.Base(full), isMount
+}
+
+// follow follows a path of the container through the longest mount that holds it to a hostPath volume. Host is empty if there
+// is none; isMount tells that the mount shows nothing but the path itself.
+func follow(pod *corev1.Pod, c corev1.Container, file string) (host string, isMount bool) {
 	var mount *corev1.VolumeMount
 	for i := range c.VolumeMounts {
 		vm := &c.VolumeMounts[i]
-		if within(m.ConfigPath, vm.MountPath) && (mount == nil || len(vm.MountPath) > len(mount.MountPath)) {
+		if within(file, vm.MountPath) && (mount == nil || len(vm.MountPath) > len(mount.MountPath)) {
 			mount = vm
 		}
 	}
 	if mount == nil {
-		return
+		return "", false
 	}
 	at := slices.IndexFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
 	if at < 0 || pod.Spec.Volumes[at].HostPath == nil || mount.SubPathExpr != "" {
-		return
+		return "", false
 	}
-	host := path.Join(pod.Spec.Volumes[at].HostPath.Path, mount.SubPath)
-	inside := strings.TrimPrefix(path.Clean(m.ConfigPath), path.Clean(mount.MountPath))
-	m.FileMount = inside == ""
-	full := path.Join(host, inside)
-	m.HostDir, m.File = path.Dir(full), path.Base(full)
+	inside := strings.TrimPrefix(path.Clean(file), path.Clean(mount.MountPath))
+	return path.Join(pod.Spec.Volumes[at].HostPath.Path, mount.SubPath, inside), inside == ""
 }
 
 func within(file, dir string) bool {

@@ -242,7 +242,8 @@ func (r *Runner) remove(ctx context.Context, job *batchv1.Job) error {
 func (r *Runner) Drain(ctx context.Context, run string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	selector := labels.Set{project.LabelName: project.Name, project.LabelComponent: component, project.LabelRun: run}.String()
+	selector := labels.Set{project.LabelName: project.Name, project.LabelRun: run}.String() +
+		"," + project.LabelComponent + " in (" + component + "," + readerComponent + ")"
 	if _, err := r.removeAll(ctx, selector); err != nil {
 		return err
 	}
@@ -269,10 +270,10 @@ func (r *Runner) GuardRuns(ctx context.Context, node string) (bool, error) {
 }
 
 // Sweep removes Jobs that earlier commands left behind. The caller holds the lock, so no command is alive that
-// could still need them.
+// could still need them; but for readers, which end by themselves.
 func (r *Runner) Sweep(ctx context.Context, run string) (int, error) {
 	name := labels.Set{project.LabelName: project.Name}.String()
-	return r.removeAll(ctx, name+","+project.LabelRun+","+project.LabelRun+"!="+run)
+	return r.removeAll(ctx, name+","+project.LabelRun+","+project.LabelRun+"!="+run+","+project.LabelComponent+"!="+readerComponent)
 }
 
 func (r *Runner) removeAll(ctx context.Context, selector string) (int, error) {

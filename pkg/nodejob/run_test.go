@@ -138,6 +138,9 @@ func TestSweepRemovesJobsOfOtherRunsAlone(t *testing.T) {
 	client := fake.NewClientset(
 		&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "own", Namespace: "kube-system", Labels: ours}},
 		&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "left", Namespace: "kube-system", Labels: earlier}},
+		&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "reads", Namespace: "kube-system", Labels: map[string]string{
+			"app.kubernetes.io/name": "kubectl-encryption", "kubectl-encryption/run": "run0", "app.kubernetes.io/component": "reader",
+		}}},
 		&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "somebodys", Namespace: "kube-system"}},
 		&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "elsewhere", Namespace: "default", Labels: earlier}},
 	)
@@ -145,14 +148,26 @@ func TestSweepRemovesJobsOfOtherRunsAlone(t *testing.T) {
 	swept, err := r.Sweep(t.Context(), "run1")
 	require.NoError(t, err)
 	assert.Equal(t, 1, swept)
-	assert.ElementsMatch(t, []string{"own", "somebodys"}, jobs(t, client))
+	assert.ElementsMatch(t, []string{"own", "reads", "somebodys"}, jobs(t, client))
 }
 
 func TestDrainWaitsUntilTheAgentsPodsAreGone(t *testing.T) {
 	t.Parallel()
+	for _, component := range []string{"agent", "reader"} {
+		t.Run(component, func(t *testing.T) {
+			t.Parallel()
+			drainWaits(t, component)
+		})
+	}
+}
+
+func drainWaits(t *testing.T, component string) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
+		labels := agentLabels()
+		labels["app.kubernetes.io/component"] = component
 		client := fake.NewClientset(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{
-			Name: "p", Namespace: "kube-system", Labels: agentLabels(),
+			Name: "p", Namespace: "kube-system", Labels: labels,
 		}})
 		r := &Runner{Client: client}
 		go func() {

@@ -31,8 +31,21 @@ type Spec struct {
 	NewDir bool
 	// Manifests gives the agent the folder of the node's static pods.
 	Manifests bool
+	// Reader gives the agent nothing to write to. It may have no ConfigDir and no Owner, and is not swept away by a command
+	// that has the lock.
+	Reader bool
+	// Etcd lets a Reader read etcd, and takes the history from it.
+	Etcd *Etcd
 	// Owner is deleted with the command's lock; the Job goes with it.
 	Owner metav1.OwnerReference
+}
+
+// Etcd is what an agent needs to read etcd.
+type Etcd struct {
+	// CA, Cert and Key are files on the node, empty where there is none.
+	CA, Cert, Key string
+	// Life is how long the Job may take.
+	Life time.Duration
 }
 
 const (
@@ -42,31 +55,41 @@ const (
 	ttl = time.Minute
 
 	containerName = "agent"
-	// component tells the agents' pods from the guards'.
-	component = "agent"
+	// component tells the agents' pods from the guards', and readerComponent those that change nothing from the others.
+	component       = "agent"
+	readerComponent = "reader"
 	// GuardComponent is the guards'.
 	GuardComponent = "guard"
 )
 
 // job builds the Job. It asks for no more than the agent's work needs: root, since the files are root's, but no
-// capability, no network of its own use, no token, nothing writable but the two folders.
+// capability, no network of its own use, no token, nothing writable but the two folders; for a reader nothing at all. One that
+// reads etcd has the node's network, since etcd may answer on its loopback alone, and the three files that kube-apiserver
+// shows it, each by itself: their folder holds the keys of the whole cluster.
 //
 // The pod is pinned by nodeName, so that neither the scheduler nor a cordon stands in the way.
 func (s Spec) job() *batchv1.Job {
 	labels := map[string]string{
 		project.LabelName:      project.Name,
-		project.LabelComponent: component,
+		project.LabelComponent: s.component(),
 		project.LabelRun:       s.Run,
 		project.LabelNode:      labelValue(s.Node),
 	}
+	life := maxLife
+	if s.Etcd != nil {
+		life = s.Etcd.Life
+	}
+	var owners []metav1.OwnerReference
+	if s.Owner.UID != "" {
+		owners = []metav1.OwnerReference{s.Owner}
+	}
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			GenerateName: project.Name + "-agent-", Namespace: project.Namespace, Labels: labels,
-			OwnerReferences: []metav1.OwnerReference{s.Owner},
+			GenerateName: project.Name + "-agent-", Namespace: project.Namespace, Labels: labels, OwnerReferences: owners,
 		},
 		Spec: batchv1.JobSpec{
 			BackoffLimit:            new(int32(0)),
-			ActiveDeadlineSeconds:   new(int64(maxLife / time.Second)),
+			ActiveDeadlineSeconds:   new(int64(life / time.Second)),
 			TTLSecondsAfterFinished: new(int32(ttl / time.Second)),
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
@@ -76,9 +99,17 @@ func (s Spec) job() *batchv1.Job {
 	}
 }
 
+func (s Spec) component() string {
+	if s.Reader {
+		return readerComponent
+	}
+	return component
+}
+
 func (s Spec) pod() corev1.PodSpec {
 	return corev1.PodSpec{
 		NodeName:                      s.Node,
+		HostNetwork:                   s.Etcd != nil,
 		RestartPolicy:                 corev1.RestartPolicyNever,
 		AutomountServiceAccountToken:  new(false),
 		EnableServiceLinks:            new(false),
@@ -93,36 +124,66 @@ func (s Spec) pod() corev1.PodSpec {
 	}
 }
 
-func (s Spec) volumes() []corev1.Volume {
+// mounted is something of the node that the agent is shown.
+type mounted struct {
+	name, host, path string
+	kind             corev1.HostPathType
+}
+
+func (s Spec) mounted() []mounted {
 	config := corev1.HostPathDirectory
 	if s.NewDir {
 		config = corev1.HostPathDirectoryOrCreate
 	}
-	list := []corev1.Volume{
-		hostPath("config", s.ConfigDir, config),
-		hostPath("history", project.NodeHistoryDir, corev1.HostPathDirectoryOrCreate),
+	var list []mounted
+	if s.ConfigDir != "" {
+		list = append(list, mounted{"config", s.ConfigDir, agentapi.ConfigDir, config})
+	}
+	if s.Etcd == nil {
+		list = append(list, mounted{"history", project.NodeHistoryDir, agentapi.HistoryDir, corev1.HostPathDirectoryOrCreate})
+	} else {
+		for _, file := range []mounted{
+			{"etcd-ca", s.Etcd.CA, agentapi.EtcdCA, corev1.HostPathFile},
+			{"etcd-cert", s.Etcd.Cert, agentapi.EtcdCert, corev1.HostPathFile},
+			{"etcd-key", s.Etcd.Key, agentapi.EtcdKey, corev1.HostPathFile},
+		} {
+			if file.host != "" {
+				list = append(list, file)
+			}
+		}
 	}
 	if s.Manifests {
-		list = append(list, hostPath("manifests", project.NodeManifestDir, corev1.HostPathDirectory))
+		list = append(list, mounted{"manifests", project.NodeManifestDir, agentapi.ManifestDir, corev1.HostPathDirectory})
 	}
 	return list
 }
 
-func (s Spec) mounts() []corev1.VolumeMount {
-	list := []corev1.VolumeMount{
-		{Name: "config", MountPath: agentapi.ConfigDir},
-		{Name: "history", MountPath: agentapi.HistoryDir},
-	}
-	if s.Manifests {
-		list = append(list, corev1.VolumeMount{Name: "manifests", MountPath: agentapi.ManifestDir})
+func (s Spec) volumes() (list []corev1.Volume) {
+	for _, m := range s.mounted() {
+		list = append(list, corev1.Volume{Name: m.name, VolumeSource: corev1.VolumeSource{
+			HostPath: &corev1.HostPathVolumeSource{Path: m.host, Type: &m.kind},
+		}})
 	}
 	return list
+}
+
+func (s Spec) mounts() (list []corev1.VolumeMount) {
+	for _, m := range s.mounted() {
+		list = append(list, corev1.VolumeMount{Name: m.name, MountPath: m.path, ReadOnly: s.Reader})
+	}
+	return list
+}
+
+// limits are what the agent may use. To read etcd takes more: its pages are large, and the CPU is what it is fast by.
+func (s Spec) limits() corev1.ResourceList {
+	memory, cpu := "64Mi", "500m"
+	if s.Etcd != nil {
+		memory, cpu = "128Mi", "1"
+	}
+	return corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(memory), corev1.ResourceCPU: resource.MustParse(cpu)}
 }
 
 func (s Spec) container() corev1.Container {
-	limits := corev1.ResourceList{
-		corev1.ResourceMemory: resource.MustParse("64Mi"), corev1.ResourceCPU: resource.MustParse("500m"),
-	}
 	requests := corev1.ResourceList{
 		corev1.ResourceMemory: resource.MustParse("16Mi"), corev1.ResourceCPU: resource.MustParse("10m"),
 	}
@@ -133,7 +194,7 @@ func (s Spec) container() corev1.Container {
 		Args:            []string{"--node=" + s.Node, "--run=" + s.Run, "--config=" + s.ConfigFile},
 		Stdin:           true,
 		StdinOnce:       true,
-		Resources:       corev1.ResourceRequirements{Limits: limits, Requests: requests},
+		Resources:       corev1.ResourceRequirements{Limits: s.limits(), Requests: requests},
 		SecurityContext: &corev1.SecurityContext{
 			RunAsUser: new(int64(0)), RunAsGroup: new(int64(0)),
 			Privileged: new(false), AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
@@ -141,12 +202,6 @@ func (s Spec) container() corev1.Container {
 		},
 		VolumeMounts: s.mounts(),
 	}
-}
-
-func hostPath(name, path string, kind corev1.HostPathType) corev1.Volume {
-	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
-		HostPath: &corev1.HostPathVolumeSource{Path: path, Type: &kind},
-	}}
 }
 
 // labelValue cuts a node's name to what a label can hold.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -28,12 +29,31 @@ func exampleSpec(node string) Spec {
 	}
 }
 
+// exampleReader looks at files alone.
+func exampleReader(node string) Spec {
+	s := exampleSpec(node)
+	s.Reader, s.Owner = true, metav1.OwnerReference{}
+	return s
+}
+
+func exampleReaderOfEtcd(node string) Spec {
+	s := exampleReader(node)
+	s.Etcd = &Etcd{
+		CA: "/etc/kubernetes/pki/etcd/ca.crt", Cert: "/etc/kubernetes/pki/apiserver-etcd-client.crt",
+		Key: "/etc/kubernetes/pki/apiserver-etcd-client.key", Life: time.Hour,
+	}
+	return s
+}
+
 // What the Job may do on a node is read by people who decide whether it may run: no change of it goes unseen.
 func TestTheWholeJob(t *testing.T) {
 	t.Parallel()
 	editing := exampleSpec("n1")
 	editing.NewDir, editing.Manifests = true, true
-	for golden, spec := range map[string]Spec{"testdata/job.yaml": exampleSpec("n1"), "testdata/job-that-edits.yaml": editing} {
+	for golden, spec := range map[string]Spec{
+		"testdata/job.yaml": exampleSpec("n1"), "testdata/job-that-edits.yaml": editing,
+		"testdata/job-that-reads.yaml": exampleReader("n1"), "testdata/job-that-reads-etcd.yaml": exampleReaderOfEtcd("n1"),
+	} {
 		got, err := yaml.Marshal(spec.job())
 		require.NoError(t, err)
 		if *update {
@@ -65,6 +85,44 @@ func TestTheJobAsksForNoMoreThanItNeeds(t *testing.T) {
 		assert.Contains(t, []string{"/etc/kubernetes/encryption", "/etc/kubernetes/kubectl-encryption"}, v.HostPath.Path)
 	}
 	assert.Zero(t, *exampleSpec("n1").job().Spec.BackoffLimit)
+}
+
+func TestAReaderHasNothingToWriteTo(t *testing.T) {
+	t.Parallel()
+	for _, s := range []Spec{exampleReader("n1"), exampleReaderOfEtcd("n1")} {
+		pod := s.job().Spec.Template.Spec
+		for _, m := range pod.Containers[0].VolumeMounts {
+			assert.True(t, m.ReadOnly, m.Name)
+		}
+		assert.Len(t, pod.Volumes, len(pod.Containers[0].VolumeMounts))
+		assert.Equal(t, []corev1.Capability{"ALL"}, pod.Containers[0].SecurityContext.Capabilities.Drop)
+		assert.Empty(t, s.job().OwnerReferences, "a reader has no lock")
+	}
+}
+
+func TestAReaderOfEtcdSeesSingleFilesAndNoHistory(t *testing.T) {
+	t.Parallel()
+	pod := exampleReaderOfEtcd("n1").job().Spec.Template.Spec
+	assert.True(t, pod.HostNetwork, "etcd answers on the node's loopback")
+	assert.False(t, pod.HostPID || pod.HostIPC)
+	paths := map[string]corev1.HostPathType{}
+	for _, v := range pod.Volumes {
+		paths[v.HostPath.Path] = *v.HostPath.Type
+	}
+	assert.Equal(t, map[string]corev1.HostPathType{
+		"/etc/kubernetes/encryption": corev1.HostPathDirectory, "/etc/kubernetes/pki/etcd/ca.crt": corev1.HostPathFile,
+		"/etc/kubernetes/pki/apiserver-etcd-client.crt": corev1.HostPathFile, "/etc/kubernetes/pki/apiserver-etcd-client.key": corev1.HostPathFile,
+	}, paths)
+}
+
+func TestAReaderOfEtcdIsGivenWhatThereIs(t *testing.T) {
+	t.Parallel()
+	s := exampleReaderOfEtcd("n1")
+	s.ConfigDir, s.Etcd = "", &Etcd{CA: "/ca.crt", Life: time.Minute}
+	job := s.job()
+	require.Len(t, job.Spec.Template.Spec.Volumes, 1, "no configuration and no client certificate")
+	assert.Equal(t, "/ca.crt", job.Spec.Template.Spec.Volumes[0].HostPath.Path)
+	assert.Equal(t, int64(60), *job.Spec.ActiveDeadlineSeconds)
 }
 
 func TestALabelHoldsWhatItCanOfANodesName(t *testing.T) {
