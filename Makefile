@@ -169,6 +169,7 @@ tidy: ## Bring go.mod and go.sum in order
 	go mod tidy
 	cd test/cluster && go mod tidy
 	cd test/bench && go mod tidy
+	cd pkg/stored/testdata/kmsplugin && go mod tidy
 
 .PHONY: clean
 clean: ## Remove what was built; not the caches

@@ -22,6 +22,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/options"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/rotate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/status"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/verify"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/version"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -35,7 +36,7 @@ func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string,
 		Short:       "Manage encryption at rest of a cluster's data",
 		Long: templates.LongDesc(`
 			Manage encryption at rest of the data that kube-apiserver stores in etcd: turn it on and off, rotate keys,
-			migrate what is stored, and show what is proven of it.
+			migrate what is stored, and prove what it is stored with.
 
 			It works on control planes whose kube-apiservers run as static pods, as kubeadm makes them.`),
 		Example: templates.Examples(`
@@ -52,7 +53,10 @@ func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string,
 			kubectl encryption rotate --resume
 
 			# Migrate what is stale of some resources
-			kubectl encryption migrate --resources secrets,configmaps`),
+			kubectl encryption migrate --resources secrets,configmaps
+
+			# Prove from the bytes in etcd that everything is encrypted
+			kubectl encryption verify`),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -69,6 +73,7 @@ func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string,
 		enable.NewCommand(shared),
 		rotate.NewCommand(shared),
 		migrate.NewCommand(shared),
+		verify.NewCommand(shared),
 		disable.NewCommand(shared),
 		join.NewCommand(shared),
 		version.NewCommand(shared),

@@ -120,6 +120,7 @@ func oneNode(t *testing.T, c *cluster) {
 		c.checkSettled(t)
 		c.checkHealthyStatus(t)
 	})
+	t.Run("verify tells from etcd itself what is stored", c.verify)
 	t.Run("a rotation converts to another provider", c.convert)
 	t.Run("what can't be done is refused", c.refuseAll)
 	t.Run("one change at a time", c.refuseSecond)
@@ -236,6 +237,7 @@ func withoutEncryption(t *testing.T, c *cluster) {
 	s := c.status(t)
 	assert.Equal(t, "Disabled", s.Encryption)
 	assert.False(t, s.Healthy)
+	c.verifyPlaintext(t)
 }
 
 // stockReload is for a cluster that ends with its tests: the last one does not put back what it changes.

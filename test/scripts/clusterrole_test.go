@@ -23,6 +23,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/verify"
 )
 
 const rolesFile = "../../docs/clusterrole.yaml"
@@ -39,6 +40,7 @@ func TestClusterRoleGrantsWhatTheProgramAsksFor(t *testing.T) {
 	assert.ElementsMatch(t, texts(rotate.ReadPermissions()), texts(viewer), "what viewers need for status")
 	changes := slices.Concat(rotate.Permissions(), migrations("secrets", "configmaps"), migrator.Courtesies())
 	assert.ElementsMatch(t, texts(changes), texts(append(viewer, operator...)), "what operators need for changes")
+	assert.Subset(t, texts(append(viewer, operator...)), texts(verify.Permissions()), "what operators need to verify")
 	assert.Len(t, granted, 2, "roles that nobody needs")
 }
 

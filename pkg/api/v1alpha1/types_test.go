@@ -18,10 +18,11 @@ import (
 func TestObjectsTellTheirKindAndVersion(t *testing.T) {
 	t.Parallel()
 	for kind, object := range map[string]runtime.Object{
-		"EncryptionStatus": &v1alpha1.EncryptionStatus{TypeMeta: v1alpha1.New("EncryptionStatus")},
-		"RotationPlan":     &v1alpha1.RotationPlan{TypeMeta: v1alpha1.New("RotationPlan")},
-		"MigrationReport":  &v1alpha1.MigrationReport{TypeMeta: v1alpha1.New("MigrationReport")},
-		"VersionInfo":      &v1alpha1.VersionInfo{TypeMeta: v1alpha1.New("VersionInfo")},
+		"EncryptionStatus":   &v1alpha1.EncryptionStatus{TypeMeta: v1alpha1.New("EncryptionStatus")},
+		"RotationPlan":       &v1alpha1.RotationPlan{TypeMeta: v1alpha1.New("RotationPlan")},
+		"MigrationReport":    &v1alpha1.MigrationReport{TypeMeta: v1alpha1.New("MigrationReport")},
+		"VersionInfo":        &v1alpha1.VersionInfo{TypeMeta: v1alpha1.New("VersionInfo")},
+		"VerificationReport": &v1alpha1.VerificationReport{TypeMeta: v1alpha1.New("VerificationReport")},
 	} {
 		assert.Equal(t, "kubectl-encryption.github.io/v1alpha1, Kind="+kind, object.GetObjectKind().GroupVersionKind().String())
 	}
@@ -45,6 +46,8 @@ func TestACopySharesNothing(t *testing.T) {
 	assert.Equal(t, report, report.DeepCopyObject())
 	info := &v1alpha1.VersionInfo{Version: "v1"}
 	assert.Equal(t, info, info.DeepCopyObject())
+	verification := &v1alpha1.VerificationReport{Outcome: v1alpha1.Clean, Current: new(int64(7))}
+	assert.Equal(t, verification, verification.DeepCopyObject())
 }
 
 // What is not known is left out, and a zero that is known is not.
