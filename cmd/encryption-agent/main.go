@@ -78,6 +78,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	flags.StringVar(&o.Node, "node", "", "name of the node that the agent works on")
 	flags.StringVar(&o.Run, "run", "", "identifier of the run that the agent belongs to")
 	flags.StringVar(&o.ConfigName, "config", "", "name of the encryption configuration in "+agentapi.ConfigDir)
+	flags.DurationVar(&o.Idle, "idle", 0, "how long to wait for a request before the agent ends, 0 for ever")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	flags.SetOutput(io.Discard) // an error is told by main
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {

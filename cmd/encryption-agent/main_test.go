@@ -8,6 +8,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +34,8 @@ func TestRun_arguments(t *testing.T) {
 		{"an argument => refused", append(node, "x"), "", `unexpected argument "x"`},
 		{"a file elsewhere => refused", []string{"--node", "n1", "--run", "run-1", "--config", "../x"}, "", "not the name of a configuration file"},
 		{"no input => ends", node, "", ""},
+		{"a time to wait => taken", append(slices.Clip(node), "--idle=2m"), "", ""},
+		{"a time to wait that is none => refused", []string{"--idle=soon"}, "", "invalid value"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

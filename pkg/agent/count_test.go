@@ -347,3 +347,85 @@ func TestCount_refuses_requests_that_can_not_be(t *testing.T) {
 		})
 	}
 }
+
+func TestCount_of_everything_takes_the_folder_of_a_built_in_group_for_nobodys(t *testing.T) {
+	t.Parallel()
+	n, e := countNode(t)
+	e.values = map[string]string{"/registry/coordination.k8s.io/leases/a/b": plainObject, "/registry/leases/a/b": plainObject}
+	c := n.counting()
+	c.Resource = etcdkey.Resource{}
+	resp := n.count(c)
+	require.Nil(t, resp.Error)
+	require.Len(t, resp.Counted.Tallies, 2)
+	assert.Equal(t, []string{"coordination.k8s.io/leases/a/b"}, resp.Counted.Tallies[0].StrayNames)
+	assert.Equal(t, "leases.coordination.k8s.io", resp.Counted.Tallies[1].Resource)
+	assert.Equal(t, int64(1), resp.Counted.Tallies[1].Objects)
+}
+
+func TestTeller_takes_any_key(t *testing.T) {
+	t.Parallel()
+	layout, err := etcdkey.NewLayout("/registry", nil, nil)
+	require.NoError(t, err)
+	all := newTeller(layout, nil, agentapi.Counting{Names: 9})
+	one := newTeller(layout, nil, agentapi.Counting{Names: 9})
+	require.NoError(t, one.expect(etcdkey.Resource{Name: "leases.coordination.k8s.io", Scope: etcdkey.Namespaced}))
+	for _, key := range []string{"", "/", "/r", "/registry", "/registry/", "/registry/leases", "/registry/leases/", "/registry/x.y/z"} {
+		require.NoError(t, all.take([]byte(key), []byte(plainObject), 1), key)
+		require.NoError(t, one.take([]byte(key), []byte(plainObject), 1), key)
+	}
+}
+
+// answered counts everything until it is done and gives the number of values, having looked at each answer.
+func (n *node) answered(c agentapi.Counting, look func(agentapi.Response)) (total int) {
+	n.t.Helper()
+	c.Resource = etcdkey.Resource{}
+	for {
+		resp := n.count(c)
+		require.Nil(n.t, resp.Error)
+		require.NotNil(n.t, resp.Counted)
+		require.Positive(n.t, resp.Counted.Count)
+		look(resp)
+		total += resp.Counted.Count
+		if resp.Counted.Done {
+			return total
+		}
+		c.From = resp.Counted.Next
+	}
+}
+
+func TestCount_of_everything_tells_so_many_resources_and_no_more(t *testing.T) {
+	t.Parallel()
+	n, e := countNode(t)
+	const many = 200_000
+	for i := range many {
+		e.values[fmt.Sprintf("/registry/g%06d.x/w/a", i)] = plainObject
+	}
+	first := true
+	total := n.answered(n.counting(), func(resp agentapi.Response) {
+		assert.Less(t, len(encode(resp)), agentapi.MaxLine)
+		require.LessOrEqual(t, len(resp.Counted.Tallies), mostResources+1)
+		if first {
+			assert.Equal(t, resp.Counted.Count-mostResources, int(resp.Counted.Tallies[0].Objects), "the others are nobody's")
+			assert.Equal(t, []string{"g002000.x/w/a", "g002001.x/w/a"}, resp.Counted.Tallies[0].StrayNames)
+		}
+		first = false
+	})
+	assert.Equal(t, many, total)
+}
+
+func TestCount_ends_before_groups_make_its_answer_too_long(t *testing.T) {
+	t.Parallel()
+	n, e := countNode(t)
+	for i := range 30_000 { // of each resource more groups than are told, each with as long a name as there can be
+		name := fmt.Sprintf("%05d%s", i, strings.Repeat("\x01", 251))
+		e.values[fmt.Sprintf("/registry/g%03d.x/w/%05d", i/300, i)] = "k8s:enc:secretbox:v1:" + name + ":" + strings.Repeat("x", 60)
+	}
+	c, requests := n.counting(), 0
+	c.Names = 0
+	total := n.answered(c, func(resp agentapi.Response) {
+		requests++
+		assert.Less(t, len(encode(resp)), agentapi.MaxLine)
+	})
+	assert.Equal(t, len(e.values), total)
+	assert.Greater(t, requests, 1)
+}

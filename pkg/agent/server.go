@@ -31,6 +31,8 @@ type Options struct {
 	ManifestDir, ManifestName string
 	// Etcd are the files by which kube-apiserver reaches etcd. One that is not there is not used.
 	Etcd etcdwalk.Files
+	// Idle is how long to wait for a request before the agent ends, 0 for ever.
+	Idle time.Duration
 	// Owner is the user that must own the files: 0, but in tests.
 	Owner int
 	// Now is the node's clock.
@@ -77,7 +79,7 @@ func New(o Options) (*Server, error) {
 	return &Server{Options: o, identity: identity, etcd: connection{open: openEtcd}}, nil
 }
 
-// Serve answers the requests that it reads, one at a time, until the input ends. It also ends when ctx does, after
+// Serve answers the requests that it reads, one at a time, until the input ends or no request comes for as long as Idle. It also ends when ctx does, after
 // the request that it works on; the goroutine that waits for input then stays until the input ends.
 func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -85,10 +87,16 @@ func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	defer s.etcd.close()
 	lines := readLines(ctx, in)
 	for {
+		var idle <-chan time.Time
+		if s.Idle > 0 {
+			idle = time.After(s.Idle)
+		}
 		var l line
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-idle:
+			return nil
 		case l = <-lines:
 		}
 		if errors.Is(l.err, io.EOF) {

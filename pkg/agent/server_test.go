@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -86,6 +87,24 @@ func TestServe_endsWithItsContext(t *testing.T) {
 		cancel()
 		synctest.Wait()
 		require.ErrorIs(t, err, context.Canceled)
+		require.NoError(t, input.Close()) // what waited for input goes too
+	})
+}
+
+func TestServe_endsWhenNobodyAsksForLong(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, exampleConfig("1"))
+	n.Idle = time.Minute
+	synctest.Test(t, func(t *testing.T) {
+		in, input := io.Pipe()
+		done := make(chan error, 1)
+		begun := time.Now()
+		go func() { done <- n.Serve(t.Context(), in, io.Discard) }()
+		<-time.After(40 * time.Second)
+		_, err := io.WriteString(input, `{"version":2}`+"\n")
+		require.NoError(t, err)
+		require.NoError(t, <-done)
+		assert.Equal(t, 100*time.Second, time.Since(begun), "each request begins the time anew")
 		require.NoError(t, input.Close()) // what waited for input goes too
 	})
 }

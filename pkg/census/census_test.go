@@ -20,7 +20,7 @@ var (
 	key1     = encconfig.Key{Provider: encconfig.AESGCM, Name: "1", Fingerprint: "f1"}
 	key2     = encconfig.Key{Provider: encconfig.AESGCM, Name: "2", Fingerprint: "f2"}
 	key3     = encconfig.Key{Provider: encconfig.Secretbox, Name: "2", Fingerprint: "f3"}
-	plugin   = encconfig.Key{Provider: encconfig.KMS, Name: "vault"}
+	plugin   = encconfig.Key{Provider: encconfig.KMS, Name: "vault", Version: "v1"}
 	identity = encconfig.Key{Provider: encconfig.Identity}
 )
 

@@ -32,7 +32,7 @@
 //     as well.
 //  8. A share is cut, never rounded up: it is 100% only of all, and never 0% of something.
 //  9. A key is used by nothing only if no rule writes with it, no value of any State names it, no group was added up to Others,
-//     and every resource that the configuration has a rule for was counted whole, wildcards included.
+//     and all resources were counted whole (*.*): one that has lost its rule may still have values of the key.
 //
 // Names of objects and keys are what somebody wrote into etcd. Here they are text that can be printed: a byte that is no UTF-8 is
 // spelled \xff, what steers a terminal or can't be seen \x1b or \u202e, a backslash \\.

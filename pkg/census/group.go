@@ -37,6 +37,11 @@ type Group struct {
 	Names []string `json:"names,omitempty"`
 }
 
+// isUnder tells whether the values name the key: with KMS the version as well, where it is known.
+func (g Group) isUnder(k encconfig.Key) bool {
+	return k.Is(g.NamedKey()) && (k.Version == "" || k.Version == g.Version)
+}
+
 // NamedKey is the key that the values of the group name.
 func (g Group) NamedKey() encconfig.Key { return encconfig.Key{Provider: g.Provider, Name: g.Key} }
 

@@ -78,8 +78,7 @@ func (e expected) judge(mark stored.Mark) (state State, readable bool) {
 	case len(e.keys) == 0:
 		return Unjudged, false
 	}
-	key := encconfig.Key{Provider: mark.Provider, Name: mark.Key}
-	at := slices.IndexFunc(e.keys, key.Is)
+	at := slices.IndexFunc(e.keys, mark.Names)
 	switch {
 	case at == 0:
 		return Current, true

@@ -81,8 +81,8 @@ func TestNeedsAreKeysAndWhoNeedsThem(t *testing.T) {
 	assert.Equal(t, []Need{
 		{Key: named(key2), Objects: 3, Resources: []string{"configmaps", "secrets"}},
 		{Key: encconfig.Key{Provider: encconfig.AESGCM, Name: "old"}, Objects: 1, Resources: []string{"secrets"}},
-		{Key: plugin, KeyID: "k1", Objects: 1, Resources: []string{"configmaps"}},
-		{Key: plugin, KeyID: "k2", Objects: 2, Resources: []string{"configmaps"}},
+		{Key: encconfig.Key{Provider: encconfig.KMS, Name: "vault"}, KeyID: "k1", Objects: 1, Resources: []string{"configmaps"}},
+		{Key: encconfig.Key{Provider: encconfig.KMS, Name: "vault"}, KeyID: "k2", Objects: 2, Resources: []string{"configmaps"}},
 	}, Needs(c))
 }
 

@@ -49,7 +49,9 @@ func sentence(c Census, v Verdict, asked bool) string {
 	if len(c.Tallies)+len(c.Whole) == 0 {
 		return "nothing was counted"
 	}
-	c.Tallies = slices.DeleteFunc(slices.Clone(c.Tallies), Tally.surveyed)
+	c.Tallies = slices.DeleteFunc(slices.Clone(c.Tallies), func(t Tally) bool {
+		return t.surveyed() && !slices.ContainsFunc(t.Groups, func(g Group) bool { return g.State.straggles() })
+	})
 	v.Objects -= v.Unjudged
 	var text string
 	switch {
@@ -174,7 +176,7 @@ func (f Finding) way(asked bool) string {
 			return "under KEY, which the configuration lacks for them and a node has"
 		case f.Held:
 			return "under KEY, which the configuration has for other resources only"
-		case asked:
+		case asked && !f.others:
 			return "under KEY, which no node has"
 		}
 		return "under KEY, which the configuration lacks for them"

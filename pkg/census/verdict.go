@@ -87,6 +87,16 @@ func Judge(c Census, config encconfig.Description, held []encconfig.Key) Verdict
 	return v
 }
 
+// Doubtful is a verdict that something besides the count keeps from being proven: it is not Clean, and no key is unused.
+func (v Verdict) Doubtful(why string) Verdict {
+	if v.Outcome == Clean {
+		v.Outcome = Unproven
+		v.Sentence += "; that this is all is not proven"
+	}
+	v.Unused, v.UnusedUnknown = nil, why
+	return v
+}
+
 // sum adds up what a verdict is about.
 func sum(c Census, findings []Finding) Verdict {
 	v := Verdict{Findings: findings}
@@ -127,7 +137,7 @@ func findings(c Census, config encconfig.Description, held []encconfig.Key) []Fi
 			if g.State != Undecodable && g.State != Unknown {
 				f.Key = g.NamedKey()
 			}
-			f.Held = g.State == Missing && !g.Others && (config.Has(f.Key) || slices.ContainsFunc(held, f.Key.Is))
+			f.Held = g.State == Missing && !g.Others && slices.ContainsFunc(slices.Concat(config.Keys(), held), g.isUnder)
 			sums[f] += g.Objects
 		}
 	}
@@ -148,13 +158,22 @@ func findings(c Census, config encconfig.Description, held []encconfig.Key) []Fi
 	return all
 }
 
+// everything is the pattern that covers all resources.
+const everything = "*.*"
+
 // unused applies rule 9: the keys, or why it can't be told.
 func unused(c Census, config encconfig.Description) (keys []encconfig.Key, unknown string) {
+	if len(config.Keys()) == 0 {
+		return nil, ""
+	}
 	whole := encconfig.Rule{Resources: c.Whole}
 	for _, pattern := range config.Patterns() {
 		if !whole.Covers(pattern) {
 			return nil, pattern + " was not counted to the end"
 		}
+	}
+	if !whole.Covers(everything) {
+		return nil, "a value of a resource that no rule is about may name any key; " + everything + " was not counted"
 	}
 	used := map[encconfig.Key]bool{}
 	for _, t := range c.Tallies {

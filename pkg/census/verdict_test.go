@@ -161,7 +161,7 @@ func TestTooManyKeysAreNotNamed(t *testing.T) {
 
 func TestAKeyIsUnusedOnlyIfNothingCanUseIt(t *testing.T) {
 	t.Parallel()
-	everything := []string{"secrets", "configmaps", "*.apps"}
+	everything := []string{"*.*"}
 	tests := map[string]struct {
 		whole   []string
 		tallies []Tally
@@ -173,6 +173,7 @@ func TestAKeyIsUnusedOnlyIfNothingCanUseIt(t *testing.T) {
 		"not what a damaged value names":            {everything, []Tally{counted(config, "secrets", many{1, damaged(key1)})}, []encconfig.Key{key3}, ""},
 		"not what a value names that can't read it": {everything, []Tally{counted(config, "pods", many{1, under(key3)})}, []encconfig.Key{key1}, ""},
 		"a write key never, with no value at all":   {[]string{"*.*"}, nil, []encconfig.Key{key1, key3}, ""},
+		"nothing is told if no rule is about some":  {[]string{"secrets", "configmaps", "*.apps"}, nil, nil, "a value of a resource that no rule is about may name any key; *.* was not counted"},
 		"nothing is told if a resource lacks":       {[]string{"secrets", "*.apps"}, nil, nil, "configmaps was not counted to the end"},
 		"nor if a part of a wildcard was counted":   {[]string{"secrets", "configmaps", "deployments.apps"}, nil, nil, "*.apps was not counted to the end"},
 	}
@@ -205,4 +206,18 @@ func TestShareNeverSaysAllOfSome(t *testing.T) {
 func TestTheOutcomeIsAnExitCode(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, []int{0, 2, 1, 1}, []int{Clean.ExitCode(), Found.ExitCode(), Unproven.ExitCode(), Outcome("").ExitCode()})
+}
+
+func TestADoubtfulVerdictProvesNothing(t *testing.T) {
+	t.Parallel()
+	clean := Judge(Of(config, []string{"*.*"}, counted(config, "secrets", many{5, under(key2)})), config, nil)
+	assert.Equal(t, Clean, clean.Outcome)
+	assert.NotEmpty(t, clean.Unused)
+	v := clean.Doubtful("a kube-apiserver has loaded something else")
+	assert.Equal(t, Unproven, v.Outcome)
+	assert.Empty(t, v.Unused)
+	assert.Equal(t, "a kube-apiserver has loaded something else", v.UnusedUnknown)
+	assert.Equal(t, clean.Sentence+"; that this is all is not proven", v.Sentence)
+	found := Judge(Of(config, []string{"*.*"}, counted(config, "secrets", many{5, forgotten})), config, nil).Doubtful("x")
+	assert.Equal(t, Found, found.Outcome, "what is wrong stays wrong")
 }

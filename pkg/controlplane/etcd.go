@@ -5,6 +5,7 @@ package controlplane
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -97,6 +98,66 @@ func (e Etcd) Usable(servers []string) error {
 		}
 	}
 	return nil
+}
+
+// SameEtcd refuses a control plane whose kube-apiservers could keep their objects in different places. The servers can't be
+// compared where one is on the loopback of its node, as kubeadm writes it: that is a member of one etcd, and a different one on
+// each node. Errors repeat no address.
+func (cp *ControlPlane) SameEtcd() error {
+	var list []place
+	for _, in := range cp.Instances {
+		if in.EtcdError != nil {
+			return fmt.Errorf("it is not understood how the kube-apiserver on node %s reaches etcd: %w", in.Node, in.EtcdError)
+		}
+		p, err := in.Etcd.place()
+		if err != nil {
+			return fmt.Errorf("it is not understood how the kube-apiserver on node %s reaches etcd: %w", in.Node, err)
+		}
+		list = append(list, p)
+	}
+	isLocal := slices.ContainsFunc(list, func(p place) bool { return slices.ContainsFunc(p.servers, loopback) })
+	for i, p := range list {
+		flag := ""
+		switch first := list[0]; {
+		case p.root != first.root:
+			flag = etcdPrefixFlag
+		case !slices.Equal(p.overrides, first.overrides):
+			flag = etcdOverridesFlag
+		case !isLocal && !slices.Equal(p.servers, first.servers):
+			flag = etcdServersFlag
+		default:
+			continue
+		}
+		return fmt.Errorf("the kube-apiservers on the nodes %s and %s have different values of the flag --%s",
+			cp.Instances[0].Node, cp.Instances[i].Node, flag)
+	}
+	return nil
+}
+
+// place is where a kube-apiserver keeps what, in a form that can be compared.
+type place struct {
+	root               string
+	servers, overrides []string
+}
+
+func (e Etcd) place() (place, error) {
+	l, err := etcdkey.NewLayout(e.Prefix, e.Servers, e.Overrides)
+	if err != nil {
+		return place{}, err
+	}
+	servers, _ := l.Servers(etcdkey.Resource{Grouped: true}) // no override moves it
+	overrides := slices.DeleteFunc(strings.Split(strings.Join(e.Overrides, ","), ","), func(s string) bool { return s == "" })
+	return place{root: l.Root(), servers: slices.Sorted(slices.Values(servers)), overrides: overrides}, nil
+}
+
+// loopback tells whether an address means another etcd on each node.
+func loopback(server string) bool {
+	u, err := url.Parse(server)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || u.Scheme == "unix" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
 // Hosts are where etcd answers, without what a URL may hold beside that.

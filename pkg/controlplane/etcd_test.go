@@ -4,6 +4,8 @@
 package controlplane_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -129,4 +131,49 @@ func TestEtcdRefusesAddressesThatAnAgentCouldNotAsk(t *testing.T) {
 		})
 	}
 	assert.Equal(t, []string{"a:1", "b:2"}, controlplane.Hosts([]string{"https://u:canary@a:1", "http://b:2/x"}))
+}
+
+func TestSameEtcd(t *testing.T) {
+	t.Parallel()
+	type etcd = controlplane.Etcd
+	kubeadm := etcd{Prefix: "/registry", Servers: []string{"https://127.0.0.1:2379"}}
+	at := func(servers ...string) etcd { return etcd{Prefix: "/registry", Servers: servers} }
+	events := func(overrides ...string) etcd { return etcd{Prefix: "/registry", Overrides: overrides} }
+	tests := map[string]struct {
+		etcds   []etcd
+		message string
+	}{
+		"no kube-apiserver":                        {nil, ""},
+		"one":                                      {[]etcd{kubeadm}, ""},
+		"each its own member":                      {[]etcd{kubeadm, kubeadm}, ""},
+		"the same servers in another order":        {[]etcd{at("https://a:1,https://b:1"), at("https://b:1", "https://a:1")}, ""},
+		"one on its loopback":                      {[]etcd{at("https://a:1"), at("https://b:1"), at("https://[::1]:1")}, ""},
+		"one at localhost":                         {[]etcd{at("https://a:1"), at("https://localhost:1")}, ""},
+		"one prefix in two spellings":              {[]etcd{kubeadm, {Prefix: "registry/", Servers: kubeadm.Servers}}, ""},
+		"the same overrides in one flag and two":   {[]etcd{events("/events#https://e:1,/pods#https://p:1"), events("/events#https://e:1", "/pods#https://p:1")}, ""},
+		"another prefix":                           {[]etcd{kubeadm, kubeadm, {Prefix: "/other", Servers: kubeadm.Servers}}, "nodes n0 and n2 have different values of the flag --etcd-prefix"},
+		"other servers":                            {[]etcd{at("https://a:1"), at("https://u:canary@b:1")}, "nodes n0 and n1 have different values of the flag --etcd-servers"},
+		"an override that the other does not have": {[]etcd{events(), events("/events#https://u:canary@e:1")}, "nodes n0 and n1 have different values of the flag --etcd-servers-overrides"},
+		"overrides that are not understood":        {[]etcd{kubeadm, events("canary")}, "node n1 reaches etcd: --etcd-servers-overrides"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cp := &controlplane.ControlPlane{}
+			for i, e := range tt.etcds {
+				cp.Instances = append(cp.Instances, controlplane.Instance{Node: fmt.Sprint("n", i), Etcd: e})
+			}
+			err := cp.SameEtcd()
+			if tt.message == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tt.message)
+			assert.NotContains(t, err.Error(), "canary")
+		})
+	}
+	odd := errors.New("odd")
+	cp := &controlplane.ControlPlane{Instances: []controlplane.Instance{{Node: "n0", Etcd: kubeadm}, {Node: "n1", EtcdError: odd}}}
+	require.ErrorIs(t, cp.SameEtcd(), odd)
+	assert.ErrorContains(t, cp.SameEtcd(), "node n1")
 }

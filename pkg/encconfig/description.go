@@ -28,6 +28,10 @@ type Key struct {
 	Name     string   `json:"name,omitempty"`
 	// Fingerprint is empty for identity, for KMS and for a key that is not made yet.
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Version is the apiVersion of a KMS provider, "v1" or "v2", empty for any other. kube-apiserver reads the values of a version
+	// with an entry of the same version alone (k8s.io/apiserver@v0.37.2 pkg/server/options/encryptionconfig/config.go,
+	// kmsPrefixTransformer).
+	Version string `json:"version,omitempty"`
 }
 
 // String is the key as people see it: provider and name.
@@ -38,7 +42,8 @@ func (k Key) String() string {
 	return string(k.Provider) + "/" + k.Name
 }
 
-// Is tells whether both are the same key by provider and name.
+// Is tells whether both are the same key by provider and name, which no two entries of a configuration share. Whether a stored
+// value is under the key is for package stored to say.
 func (k Key) Is(other Key) bool { return k.Provider == other.Provider && k.Name == other.Name }
 
 // WriteKey is the key that encrypts what is stored from now on.

@@ -5,6 +5,7 @@ package encconfig_test
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -81,4 +82,23 @@ func TestParseProvider(t *testing.T) {
 		_, err := encconfig.ParseProvider(other)
 		require.ErrorContains(t, err, "unknown provider", other)
 	}
+}
+
+func TestAKMSPluginSaysWhichVersionItIs(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ entry, want string }{
+		"v2":                      {kmsV2("vault"), `{"provider":"kms","name":"vault","version":"v2"}`},
+		"v1":                      {"kms: {apiVersion: v1, name: vault, endpoint: 'unix:///a'}", `{"provider":"kms","name":"vault","version":"v1"}`},
+		"no version, which is v1": {"kms: {name: vault, endpoint: 'unix:///a'}", `{"provider":"kms","name":"vault","version":"v1"}`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := json.Marshal(parsed(t, ruled(tt.entry)).Describe().Rules[0].Keys[0])
+			require.NoError(t, err)
+			assert.JSONEq(t, tt.want, string(got))
+		})
+	}
+	v1, v2 := parsed(t, ruled("kms: {name: a, endpoint: 'unix:///a'}")).Describe(), parsed(t, ruled(kmsV2("a"))).Describe()
+	assert.False(t, v1.SameContent(v2))
 }

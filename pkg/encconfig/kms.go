@@ -32,13 +32,13 @@ func parseKMS(n, body *yaml.Node) ([]transformer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if version == "v2" && strings.Contains(name, ":") {
-		return nil, refuse(body, "the name of a v2 kms must not contain ':'")
+	if strings.Contains(name, ":") { // kube-apiserver takes it for v1
+		return nil, refuse(body, "the name of kms must not contain ':', since stored values could not be told apart by it")
 	}
 	if err := checkKMS(f, body, version); err != nil {
 		return nil, err
 	}
-	return []transformer{{key: Key{Provider: KMS, Name: name}, node: n}}, nil
+	return []transformer{{key: Key{Provider: KMS, Name: name, Version: version}, node: n}}, nil
 }
 
 // checkKMS looks at the fields that say how a KMS plugin is reached.

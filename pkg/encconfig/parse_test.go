@@ -168,7 +168,8 @@ func TestParse_refuses(t *testing.T) {
 		"a KMS cache that is text":         {ruled("kms: {name: a, endpoint: 'unix:///a', cachesize: many}"), "cachesize"},
 		"a KMS time limit without a unit":  {ruled("kms: {apiVersion: v2, name: a, endpoint: 'unix:///a', timeout: soon}"), "timeout"},
 		"a KMS time limit of nothing":      {ruled("kms: {apiVersion: v2, name: a, endpoint: 'unix:///a', timeout: 0s}"), "timeout"},
-		"a KMS v2 name with a colon":       {ruled(kmsV2("'a:b'")), "name"},
+		"a KMS v2 name with a colon":       {ruled(kmsV2("'a:b'")), "line 6: the name of kms must not contain ':'"},
+		"a KMS v1 name with a colon":       {ruled("kms: {name: 'a:b', endpoint: 'unix:///a'}"), "line 6: the name of kms must not contain ':'"},
 		"an anchor in a KMS entry":         {ruled("kms: {apiVersion: v2, name: a, endpoint: &e 'unix:///a'}"), "line 6: endpoint " + plainString},
 
 		// A key.

@@ -59,7 +59,7 @@ func transformers(t testingT, p apiserver.ProviderConfiguration) []encconfig.Key
 	case p.Secretbox != nil:
 		return localKeys(t, encconfig.Secretbox, p.Secretbox.Keys)
 	case p.KMS != nil:
-		return []encconfig.Key{key(encconfig.KMS, p.KMS.Name)}
+		return []encconfig.Key{{Provider: encconfig.KMS, Name: p.KMS.Name, Version: p.KMS.APIVersion}}
 	default:
 		return []encconfig.Key{key(encconfig.Identity, "")}
 	}

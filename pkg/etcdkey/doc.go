@@ -16,7 +16,8 @@
 //     customresourcedefinitions, are kept under group and name: "/registry/stable.example.com/crontabs/"
 //     (k8s.io/apiserver@v0.37.2 pkg/server/options/etcd.go, SimpleStorageFactory; used by k8s.io/kubernetes@v1.37.1
 //     pkg/controlplane/apiserver/apiextensions.go and aggregator.go). A group of a custom resource has a dot in it and the
-//     name of a built-in resource has none, so the two never meet.
+//     name of a built-in resource has none, so the two never meet. What is under the name of a group of rule 2 belongs to no
+//     resource, unless the API server says so.
 //  4. Below that stands namespace/name, or name alone for what has no namespace (k8s.io/apiserver@v0.37.2
 //     pkg/registry/generic/registry/store.go, NamespaceKeyFunc and NoNamespaceKeyFunc).
 //  5. Events are one resource in two groups, and kept, encrypted and overridden as that of the core group

@@ -152,7 +152,7 @@ func TestIdentifyTellsWhatAKeyIs(t *testing.T) {
 	}{
 		"/registry/services/specs/default/kubernetes": {Stored, "services"},
 		"/registry/ingress/default/web":               {Stored, "ingresses.networking.k8s.io"},
-		"/registry/node.k8s.io/runtimeclasses/old":    {Stored, "runtimeclasses.node.k8s.io"},
+		"/registry/node.k8s.io/runtimeclasses/old":    {Unfamiliar, ""},
 		"/registry/secrets/token":                     {Misfit, "secrets"},
 		"/registry/secrets/":                          {Misfit, "secrets"},
 		"/registry/minions/a/b":                       {Misfit, "nodes"},
@@ -264,6 +264,19 @@ func TestIdentifyIsTheReverseOfPrefix(t *testing.T) {
 			assert.False(t, ok)
 		}
 	})
+}
+
+// A folder with the name of a group whose resources are stored without it is nobody's.
+func TestTheFolderOfABuiltInGroupIsUnfamiliar(t *testing.T) {
+	t.Parallel()
+	l := layout(t, DefaultPrefix)
+	for _, key := range []string{
+		"/registry/coordination.k8s.io/leases/a/b", "/registry/storage.k8s.io/newthings/a", "/registry/node.k8s.io/runtimeclasses/a",
+	} {
+		kind, r, _ := l.Identify([]byte(key))
+		assert.Equal(t, Unfamiliar, kind, key)
+		assert.Zero(t, r, key)
+	}
 }
 
 func FuzzIdentify(f *testing.F) {

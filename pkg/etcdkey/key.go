@@ -98,6 +98,9 @@ func (l Layout) Identify(key []byte) (Kind, Resource, Object) {
 // resourceAt is the resource that has this folder, and what of the key is below it.
 func resourceAt(folder, below string) (Resource, string, bool) {
 	isGroup := strings.Contains(folder, ".")
+	if isGroup && builtInGroup(folder) { // kube-apiserver stores nothing of such a group under its name
+		return Resource{}, "", false
+	}
 	if !isGroup && folder != "services" {
 		r, ok := compiled(folder)
 		return r, below, ok

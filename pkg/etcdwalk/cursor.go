@@ -55,7 +55,8 @@ func (w *cursor) read(ctx context.Context) (page, error) {
 		case err == nil:
 			return w.take(resp), nil
 		case ctx.Err() != nil:
-			return page{}, context.Cause(ctx)
+			failed.note(w.client.members[w.client.at], errUnanswered)
+			return page{}, failed.ended(ctx)
 		case errors.Is(err, errCompacted) && w.revision != 0:
 			w.revision, behind = 0, false
 			w.compactions++

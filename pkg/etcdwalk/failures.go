@@ -45,8 +45,13 @@ func (f *failures) err() error {
 	return errors.New(strings.Join(list, "; "))
 }
 
-// another turns to the next member after a failure of this one, and waits when all have failed. The error is ctx's, or
-// that each was tried often enough.
+// ended is ctx's error with what went wrong until then.
+func (f *failures) ended(ctx context.Context) error {
+	return fmt.Errorf("%w: %w", context.Cause(ctx), f.err())
+}
+
+// another turns to the next member after a failure of this one, and waits when all have failed. The error is ctx's with
+// what each said, or that each was tried often enough.
 func (c *Client) another(ctx context.Context, f *failures, err error) error {
 	f.note(c.members[c.at], err)
 	c.at = (c.at + 1) % len(c.members)
@@ -60,7 +65,7 @@ func (c *Client) another(ctx context.Context, f *failures, err error) error {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return f.ended(ctx)
 	case <-timer.C:
 		return nil
 	}

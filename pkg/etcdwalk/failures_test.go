@@ -166,6 +166,23 @@ func TestACancelEndsAWalkThatWaits(t *testing.T) {
 		begun := time.Now()
 		_, err := clientOf(t, 0, failing(newModelled(), 99, errDown)).Walk(ctx, Options{}, nil)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.EqualError(t, err, "context deadline exceeded: etcd at m1: connection refused")
 		assert.Equal(t, time.Second, time.Since(begun))
+	})
+}
+
+func TestAnEndBeforeAnyAnswerNamesTheEndpoints(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		hanging := newModelled()
+		hanging.before = func(ctx context.Context, _ *pb.RangeRequest) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		_, err := clientOf(t, 0, failing(newModelled(), 99, errDown), hanging).Walk(ctx, Options{}, nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.EqualError(t, err, "context deadline exceeded: etcd at m1: connection refused; etcd at m2: no answer yet")
 	})
 }

@@ -22,7 +22,9 @@ var (
 	errCompacted = errors.New("the revision is compacted")
 	errFuture    = errors.New("the revision is ahead of etcd's own")
 	errTooLarge  = errors.New("the page is too large")
-	errSlow      = fmt.Errorf("no answer within %s", answerTimeout)
+	// errUnanswered is that ctx ended first.
+	errUnanswered = errors.New("no answer yet")
+	errSlow       = fmt.Errorf("no answer within %s", answerTimeout)
 )
 
 // longestMessage is how many bytes of a server's message an error holds.

@@ -53,6 +53,8 @@ const (
 	maxLife = 10 * time.Minute
 	// ttl is how long a finished Job stays if nobody deletes it.
 	ttl = time.Minute
+	// readerIdle is how long a reader waits for a request: one whose command is gone holds no lock that it would go with.
+	readerIdle = "2m"
 
 	containerName = "agent"
 	// component tells the agents' pods from the guards', and readerComponent those that change nothing from the others.
@@ -187,11 +189,15 @@ func (s Spec) container() corev1.Container {
 	requests := corev1.ResourceList{
 		corev1.ResourceMemory: resource.MustParse("16Mi"), corev1.ResourceCPU: resource.MustParse("10m"),
 	}
+	args := []string{"--node=" + s.Node, "--run=" + s.Run, "--config=" + s.ConfigFile}
+	if s.Reader {
+		args = append(args, "--idle="+readerIdle)
+	}
 	return corev1.Container{
 		Name:            containerName,
 		Image:           s.Image,
 		ImagePullPolicy: corev1.PullIfNotPresent,
-		Args:            []string{"--node=" + s.Node, "--run=" + s.Run, "--config=" + s.ConfigFile},
+		Args:            args,
 		Stdin:           true,
 		StdinOnce:       true,
 		Resources:       corev1.ResourceRequirements{Limits: s.limits(), Requests: requests},

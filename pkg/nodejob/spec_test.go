@@ -97,6 +97,7 @@ func TestAReaderHasNothingToWriteTo(t *testing.T) {
 		assert.Len(t, pod.Volumes, len(pod.Containers[0].VolumeMounts))
 		assert.Equal(t, []corev1.Capability{"ALL"}, pod.Containers[0].SecurityContext.Capabilities.Drop)
 		assert.Empty(t, s.job().OwnerReferences, "a reader has no lock")
+		assert.Contains(t, pod.Containers[0].Args, "--idle=2m", "and ends by itself when nobody asks")
 	}
 }
 

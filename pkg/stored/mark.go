@@ -44,3 +44,9 @@ type Mark struct {
 	// It must not be counted as current. What is encrypted and not Damaged may still be altered: only a key tells.
 	Damaged bool
 }
+
+// Names tells whether a value is one that kube-apiserver would read with the key: by provider and name, for KMS by version too
+// (k8s.io/apiserver@v0.37.2 pkg/server/options/encryptionconfig/config.go, kmsPrefixTransformer).
+func (m Mark) Names(k encconfig.Key) bool {
+	return k.Is(encconfig.Key{Provider: m.Provider, Name: m.Key}) && (k.Provider != encconfig.KMS || k.Version == m.Version)
+}

@@ -40,7 +40,7 @@ func Assess(r Result, cluster v1alpha1.Cluster) *v1alpha1.VerificationReport {
 	}
 	report.Resources = resources(r)
 	report.Keys = needed(r)
-	report.Notes = slices.Concat(r.Notes, aside(r, about), strays(r.Census))
+	report.Notes = slices.Concat(r.Doubts, r.Notes, aside(r, about), strays(r.Census))
 	report.Hints = hints(r, v)
 	return report
 }
@@ -63,6 +63,9 @@ func verdict(r *Result) (v census.Verdict, about census.Census) {
 		v.Sentence = sentence
 	case len(about.Tallies) < len(r.Census.Tallies):
 		v.Sentence = census.Judge(about, r.Config, r.Held).Sentence
+	}
+	if len(r.Doubts) > 0 {
+		v = v.Doubtful(r.Doubts[0])
 	}
 	return v, about
 }
@@ -103,7 +106,7 @@ func aside(r Result, about census.Census) []string {
 	for _, t := range about.Tallies {
 		told += t.Objects
 	}
-	if all == told {
+	if all == told || r.bare() {
 		return nil
 	}
 	return []string{fmt.Sprintf("%s of %s in plaintext, as no rule of the configuration is about them",

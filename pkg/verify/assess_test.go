@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "write the golden files")
 var (
 	key1     = encconfig.Key{Provider: encconfig.AESGCM, Name: "1", Fingerprint: "f1"}
 	key2     = encconfig.Key{Provider: encconfig.AESGCM, Name: "2", Fingerprint: "f2"}
-	vault    = encconfig.Key{Provider: encconfig.KMS, Name: "vault"}
+	vault    = encconfig.Key{Provider: encconfig.KMS, Name: "vault", Version: "v1"}
 	identity = encconfig.Key{Provider: encconfig.Identity}
 	// encrypted has Secrets under key 2, read with key 1 and in plaintext, and ConfigMaps in a KMS, plaintext not read.
 	encrypted = encconfig.Description{Digest: "sha256:befe76d39dfc401add681eca0a72dd0f", Rules: []encconfig.Rule{

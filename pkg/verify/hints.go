@@ -84,6 +84,10 @@ func unreadable(r Result) []string {
 		list = append(list, fmt.Sprintf("%s would be needed behind the other keys of the rule, on every node: look for it in %s/*.yaml on the control-plane nodes and in backups "+
 			"(docs/recovery.md, \"An object can not be decrypted\"); then migrate", strings.Join(keys, ", "), project.NodeHistoryDir))
 	}
+	if where := where(r, func(g census.Group) bool { return g.State == census.Undecryptable }); len(where) > 0 {
+		list = append(list, fmt.Sprintf("what a key does not open may be under another key of the same name: compare the configurations of all control-plane nodes, "+
+			"and look in %s/*.yaml on each, before anything is given up", project.NodeHistoryDir))
+	}
 	if resource, name, ok := hopeless(r); ok {
 		list = append(list, "what no key opens can only be restored from a backup of etcd, or be deleted unread, at a server that has it (Kubernetes 1.37, before with the "+
 			"feature gate AllowUnsafeMalformedObjectDeletion) and with the verb unsafe-delete-ignore-read-errors on the resource; finalizers are passed over",
@@ -92,14 +96,21 @@ func unreadable(r Result) []string {
 	return list
 }
 
-// hopeless is the first object that can't be read and for which nobody has a key. Where not every node was asked, one may.
+// hopeless is the first object that can't be read whoever tries: damaged beyond any key, or under a key that nobody has. Where
+// not every node was asked, one may have it; where there is no configuration, one was there before; and what the key of its
+// name does not open may be under another one of that name.
 func hopeless(r Result) (resource, name string, ok bool) {
+	if r.bare() {
+		return "", "", false
+	}
 	for _, t := range r.Census.Tallies {
+		if t.Resource == Unfamiliar {
+			continue
+		}
 		for _, g := range t.Groups {
-			mayBeHeld := r.Held == nil || r.Config.Has(g.NamedKey()) || slices.ContainsFunc(r.Held, g.NamedKey().Is)
+			nowhere := g.State == census.Missing && r.Held != nil && !r.Config.Has(g.NamedKey()) && !slices.ContainsFunc(r.Held, g.NamedKey().Is)
 			switch {
-			case g.State == census.Missing && mayBeHeld:
-			case !slices.Contains([]census.State{census.Missing, census.Undecryptable, census.Undecodable, census.Unknown}, g.State):
+			case g.Others, g.Provider == encconfig.KMS, !nowhere && g.State != census.Undecodable:
 			case len(g.Names) == 0:
 				return t.Resource, "", true
 			default:

@@ -67,6 +67,7 @@ func (o Offline) Run(ctx context.Context) (*Result, error) {
 		Census: t.census(), Config: t.description, Everything: len(o.Resources) == 0,
 		Source: Source{File: o.File, Hash: string(info.Hash), Revision: info.Revision, Time: time.Now()},
 		Notes:  append(fileNotes(info.Hash), t.notes()...),
+		Doubts: t.notFound(),
 	}, nil
 }
 

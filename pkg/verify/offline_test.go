@@ -180,7 +180,8 @@ func TestABackupIsJudgedByAConfiguration(t *testing.T) {
 		},
 		"for what it has nothing of": {
 			config: configuration("secrets", "new"), resources: []string{"configmaps"},
-			verdict: "no object of configmaps is stored", outcome: v1alpha1.Clean,
+			verdict: "no object of configmaps is stored; that this is all is not proven", outcome: v1alpha1.Unproven,
+			notes: []string{"the file has no object of configmaps; kubectl api-resources lists what a cluster serves"},
 		},
 	}
 	for name, tt := range tests {

@@ -57,7 +57,7 @@ func keysOn(s *agentapi.State) ([]encconfig.Key, error) {
 		return nil, errors.New("the agent's answer tells nothing of the node")
 	}
 	switch {
-	case s.Problem != nil && s.Problem.Code != agentapi.Missing:
+	case s.Problem != nil: // also that there is no file: what it was before may be anywhere
 		return nil, s.Problem
 	case s.HistoryDamaged:
 		return nil, errors.New("its history can't be read")

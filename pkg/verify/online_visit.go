@@ -50,6 +50,9 @@ func (v *visit) attempt(ctx context.Context) (*Result, error) {
 		return nil, hint.Errorf("verify a snapshot of etcd instead, with --snapshot",
 			"how the kube-apiserver on node %s reaches etcd is not understood: %v", v.node.Node, err)
 	}
+	if err := view.ControlPlane.SameEtcd(); err != nil {
+		return nil, hint.Errorf("bring the kube-apiservers' manifests into line first", "it can't be told what is stored where: %v", err)
+	}
 	served, err := v.Cluster.Resources()
 	if err != nil {
 		return nil, err
@@ -63,7 +66,7 @@ func (v *visit) attempt(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	result.Source.Node, result.Source.Time = v.node.Node, now
-	result.Notes = append(loadedElsewhere(view, v.node, result.Config), result.Notes...)
+	result.Doubts = append(result.Doubts, loadedElsewhere(view, v.node, result.Config)...)
 	if missing(result.Census) {
 		v.total++
 		err := v.step("ask every node which keys it holds", stageHeld, func() (err error) {

@@ -20,6 +20,8 @@ type Result struct {
 	Source Source
 	// Notes are what a reader must know: a revision that was compacted meanwhile, ranges that were not looked at.
 	Notes []string
+	// Doubts keep what was counted from being proof of what is stored (rule 8); they are notes besides.
+	Doubts []string
 	// Everything is that no resource was asked for by name: what no rule is about is no matter of the verdict then, as long as it
 	// is as it should be.
 	Everything bool

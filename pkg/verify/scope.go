@@ -65,6 +65,12 @@ func newScope(prefix string, resources []string) (scope, error) {
 	return s, nil
 }
 
+// known tells whether a key is one that a kube-apiserver with this prefix writes, as far as that can be told.
+func (s scope) known(key []byte) bool {
+	kind, _, _ := s.layout.Identify(key)
+	return kind == etcdkey.Stored || kind == etcdkey.Own
+}
+
 // locate tells whose a key is, and whether it is looked at.
 func (s scope) locate(key []byte) (place, bool) {
 	for _, r := range s.named {

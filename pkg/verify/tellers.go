@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -28,7 +29,7 @@ type tellers struct {
 
 	reader  stored.Reader
 	tellers map[string]teller
-	// seen is the number of keys under the prefix, kms that of values that could not be tried since they are a plugin's.
+	// seen is the number of keys under the prefix that are an object's or kube-apiserver's own, kms that of values that could not be tried since they are a plugin's.
 	seen, kms int64
 }
 
@@ -51,7 +52,9 @@ func newTellers(in scope, config *encconfig.Document, names int, decrypt bool) (
 
 // count takes a value. It is a snapshot.Visit.
 func (t *tellers) count(key, value []byte, _ int64) error {
-	t.seen++
+	if t.scope.known(key) {
+		t.seen++
+	}
 	at, ok := t.scope.locate(key)
 	if !ok {
 		return nil
@@ -150,4 +153,16 @@ func unlessTried(tried bool) string {
 		return ""
 	}
 	return "; --decrypt tells whether the keys fit"
+}
+
+// notFound tells of resources that were asked for by name and of which the file has nothing: there may be none, or another
+// name was meant, which nobody but a cluster could tell.
+func (t *tellers) notFound() []string {
+	var list []string
+	for _, r := range t.scope.named {
+		if t.tellers[r.Name].counter.Tally().Objects == 0 {
+			list = append(list, fmt.Sprintf("the file has no object of %s; kubectl api-resources lists what a cluster serves", r.Name))
+		}
+	}
+	return list
 }

@@ -243,6 +243,8 @@ func (c *cluster) verifyInRotation(t *testing.T) {
 	v, _ = c.verified(t, 0)
 	c.checkCounted(t, v)
 	assert.Contains(t, v.Verdict, k.provider+"/"+k.name)
+	assert.Empty(t, v.UnusedKeys, "a resource that was not counted may have lost its rule and keep values of the key")
+	v, _ = c.verified(t, 0, "--resources", "*.*")
 	assert.Contains(t, v.UnusedKeys, v1alpha1.KeyRef{Provider: before.provider, Name: before.name, Fingerprint: fingerprint(v, before)},
 		"the key before is used by nothing")
 }

@@ -35,7 +35,8 @@ var (
 	cbcX   = testKey{encconfig.AESCBC, "1:x", "colon of cbc"}
 	box1   = testKey{encconfig.Secretbox, "1", "seed of box"}
 	box1b  = testKey{encconfig.Secretbox, "1", "another box"}
-	vault  = testKey{provider: encconfig.KMS, name: "vault"}
+	vault  = testKey{encconfig.KMS, "vault", "v1"}
+	vault2 = testKey{encconfig.KMS, "vault", "v2"}
 	nobody = encconfig.Key{}
 )
 
@@ -79,7 +80,8 @@ func TestOpen(t *testing.T) {
 		"an empty value":                                          {rule{gcm1, plain}, path, "", stored.NotAnObject, plain.key()},
 		"encrypted, and nothing in it":                            {rule{gcm1, plain}, path, string(written(t, gcm1, path, []byte("hello"))), stored.NotAnObject, gcm1.key()},
 		"KMS v1 of a plugin that the rule has":                    {rule{vault, plain}, path, of("k8s:enc:kms:v1:vault:\x00\x02kk", 50), stored.NotSupported, vault.key()},
-		"KMS v2 of a plugin that the rule has, and damaged":       {rule{vault, plain}, path, "k8s:enc:kms:v2:vault:", stored.DamagedValue, vault.key()},
+		"KMS v2 of a plugin that the rule has, and damaged":       {rule{vault2, plain}, path, "k8s:enc:kms:v2:vault:", stored.DamagedValue, vault2.key()},
+		"KMS v1 where the rule has the plugin as v2":              {rule{vault2, plain}, path, of("k8s:enc:kms:v1:vault:\x00\x02kk", 50), stored.NoSuchKey, nobody},
 		"KMS of a plugin that the rule lacks":                     {rule{gcm1, plain}, path, of("k8s:enc:kms:v1:vault:\x00\x02kk", 50), stored.NoSuchKey, nobody},
 		"a local key behind a KMS plugin":                         {rule{vault, gcm1, plain}, path, store(gcm1), stored.OpenedStale, gcm1.key()},
 		"a name with a colon":                                     {rule{colon, plain}, path, store(colon), stored.OpenedCurrent, colon.key()},

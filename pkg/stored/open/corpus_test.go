@@ -45,8 +45,8 @@ func corpusKeys() map[string]testKey {
 		"colon":     {encconfig.AESGCM, "with:colon", "aesgcm"},
 		"aescbc":    {encconfig.AESCBC, "2026-11-21", "aescbc"},
 		"secretbox": {encconfig.Secretbox, "box.1", "secretbox"},
-		"kmsv1":     {provider: encconfig.KMS, name: "oldvault"},
-		"kmsv2":     {provider: encconfig.KMS, name: "vault"},
+		"kmsv1":     {encconfig.KMS, "oldvault", "v1"},
+		"kmsv2":     {encconfig.KMS, "vault", "v2"},
 		"identity":  plain,
 	}
 }

@@ -28,7 +28,7 @@ type testingT interface {
 	Helper()
 }
 
-// testKey is a key of the tests: a provider, a name, and what its 32 bytes are made of.
+// testKey is a key of the tests: a provider, a name, and what its 32 bytes are made of; for KMS the version.
 type testKey struct {
 	provider encconfig.Provider
 	name     string
@@ -40,6 +40,9 @@ func (k testKey) bytes() []byte { return []byte((k.seed + strings.Repeat(".", 32
 func (k testKey) key() encconfig.Key {
 	if k.provider == encconfig.Identity {
 		return encconfig.Key{Provider: k.provider}
+	}
+	if k.provider == encconfig.KMS {
+		return encconfig.Key{Provider: k.provider, Name: k.name, Version: k.seed}
 	}
 	fingerprint := keys.New(k.bytes()).Fingerprint(string(k.provider), k.name)
 	return encconfig.Key{Provider: k.provider, Name: k.name, Fingerprint: fingerprint}

@@ -35,7 +35,7 @@ func newLink(t Transformer) (link, error) {
 	return l, err
 }
 
-// prefixes are what values of a key begin with. A plugin of KMS is asked by its name in either version.
+// prefixes are what values of a key begin with. A plugin of KMS is asked for values of its own version alone.
 func prefixes(k encconfig.Key) [][]byte {
 	of := func(version string) []byte {
 		return []byte("k8s:enc:" + string(k.Provider) + ":" + version + ":" + k.Name + ":")
@@ -44,7 +44,7 @@ func prefixes(k encconfig.Key) [][]byte {
 	case encconfig.Identity:
 		return [][]byte{nil}
 	case encconfig.KMS:
-		return [][]byte{of("v1"), of("v2")}
+		return [][]byte{of(k.Version)}
 	default:
 		return [][]byte{of("v1")}
 	}
