@@ -6,9 +6,9 @@ package series
 import (
 	"time"
 
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
 	"github.com/kubectl-encryption/kubectl-encryption/test/bench/internal/measure"
 	"github.com/kubectl-encryption/kubectl-encryption/test/bench/internal/peer"
 	"github.com/kubectl-encryption/kubectl-encryption/test/bench/internal/rig"
