@@ -103,12 +103,8 @@ func (t *teller) counter(r etcdkey.Resource) (*counter, error) {
 	c := &counter{Counter: census.NewCounter(t.config, r.Name, t.names), resource: r, prefix: t.layout.Prefix(r), met: map[group]bool{}}
 	c.writeKey = c.Tally().WriteKey
 	if t.decrypt {
-		var rule []open.Transformer
-		for _, step := range t.doc.TransformersFor(r.Name) {
-			rule = append(rule, open.Transformer(step))
-		}
 		var err error
-		if c.chain, err = open.NewChain(rule); err != nil {
+		if c.chain, err = open.NewChain(t.doc.TransformersFor(r.Name)); err != nil {
 			return nil, failf(agentapi.Invalid, "the keys for %s can't be used: %v", r.Name, err)
 		}
 	}

@@ -31,15 +31,8 @@ func (r *Run) look(ctx context.Context) error {
 // inspect is look, and keeps the agents for the step that follows at once: to start them takes longer than what most
 // steps ask of them. dismiss ends that.
 func (r *Run) inspect(ctx context.Context) (err error) {
-	kept, err := r.start(ctx)
-	if err != nil {
-		return err
-	}
-	if r.files, err = inspectAll(ctx, kept.agents); err != nil {
-		return errors.Join(err, kept.agents.Close(ctx))
-	}
-	r.kept = kept
-	return nil
+	r.kept, err = r.start(ctx)
+	return err
 }
 
 // dismiss ends the agents that were kept, if there are any.
@@ -75,21 +68,20 @@ func (r *Run) muster(ctx context.Context) (*crew, error) {
 			return nil, err
 		}
 	}
-	c, err := r.start(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if r.files, err = inspectAll(ctx, c.agents); err != nil {
-		return nil, errors.Join(err, c.agents.Close(ctx))
-	}
-	return c, nil
+	return r.start(ctx)
 }
 
-// start starts an agent on every node.
+// start starts an agent on every node and has all of them look at their files.
 func (r *Run) start(ctx context.Context) (*crew, error) {
 	specs := r.specs()
 	agents, err := r.runner.Start(ctx, specs)
-	return &crew{specs, agents}, err
+	if err != nil {
+		return nil, err
+	}
+	if r.files, err = inspectAll(ctx, agents); err != nil {
+		return nil, errors.Join(err, agents.Close(ctx))
+	}
+	return &crew{specs, agents}, nil
 }
 
 func (r *Run) specs() (specs []nodejob.Spec) {

@@ -91,22 +91,13 @@ func (t *tellers) teller(resource string) (teller, error) {
 		one.counter = census.NewCounter(t.description, resource, t.names)
 		if t.decrypt {
 			var err error
-			if one.chain, err = chain(t.config, resource); err != nil {
+			if one.chain, err = open.NewChain(t.config.TransformersFor(resource)); err != nil {
 				return teller{}, err
 			}
 		}
 	}
 	t.tellers[resource] = one
 	return one, nil
-}
-
-// chain is what a resource's values are opened with.
-func chain(config *encconfig.Document, resource string) (*open.Chain, error) {
-	var rule []open.Transformer
-	for _, step := range config.TransformersFor(resource) {
-		rule = append(rule, open.Transformer(step))
-	}
-	return open.NewChain(rule)
 }
 
 // census is what was counted.

@@ -11,16 +11,8 @@ import (
 	"k8s.io/apiserver/pkg/storage/value"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/keys"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/stored"
 )
-
-// Transformer is one step of a rule: a key, with what it is made of where the configuration holds that.
-type Transformer struct {
-	Key encconfig.Key
-	// Secret is the key material of a local provider, and is not looked at otherwise.
-	Secret keys.Secret
-}
 
 // Chain is what a rule of a configuration reads values with. It may be used by several goroutines at once.
 type Chain struct {
@@ -37,7 +29,7 @@ type link struct {
 
 // NewChain makes a chain of the transformers of one rule in the order of the file, the one that writes first. A resource that
 // no rule applies to is stored by identity alone. Errors name the key and never say anything of what it is made of.
-func NewChain(rule []Transformer) (*Chain, error) {
+func NewChain(rule []encconfig.Transformer) (*Chain, error) {
 	if len(rule) == 0 {
 		return nil, fmt.Errorf("a rule needs a transformer")
 	}

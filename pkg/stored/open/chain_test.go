@@ -118,16 +118,16 @@ func TestAWrongKeyOfAESCBCNeverOpensAnything(t *testing.T) {
 func TestAChainThatCanNotBeMadeSaysWhyAndNoKey(t *testing.T) {
 	short := keys.New([]byte("sixteen plus one!"))
 	for name, tt := range map[string]struct {
-		rule []open.Transformer
+		rule []encconfig.Transformer
 		want string
 	}{
 		"no transformer":      {nil, "a rule needs a transformer"},
-		"aesgcm of 17 bytes":  {[]open.Transformer{{Key: gcm1.key(), Secret: short}}, "aesgcm/1: the secret has 17 bytes, AES takes 16, 24 or 32"},
-		"aescbc of 17 bytes":  {[]open.Transformer{{Key: cbc1.key(), Secret: short}}, "aescbc/1: the secret has 17 bytes, AES takes 16, 24 or 32"},
-		"secretbox of 17":     {[]open.Transformer{{Key: box1.key(), Secret: short}}, "secretbox/1: the secret has 17 bytes, secretbox takes 32"},
-		"no secret":           {[]open.Transformer{{Key: gcm1.key()}}, "aesgcm/1: the secret has 0 bytes, AES takes 16, 24 or 32"},
-		"no name":             {[]open.Transformer{{Key: encconfig.Key{Provider: encconfig.AESGCM}}}, "aesgcm: a key needs a name"},
-		"an unknown provider": {[]open.Transformer{{Key: encconfig.Key{Provider: "rot13", Name: "1"}}}, "rot13/1: nobody knows this provider"},
+		"aesgcm of 17 bytes":  {[]encconfig.Transformer{{Key: gcm1.key(), Secret: short}}, "aesgcm/1: the secret has 17 bytes, AES takes 16, 24 or 32"},
+		"aescbc of 17 bytes":  {[]encconfig.Transformer{{Key: cbc1.key(), Secret: short}}, "aescbc/1: the secret has 17 bytes, AES takes 16, 24 or 32"},
+		"secretbox of 17":     {[]encconfig.Transformer{{Key: box1.key(), Secret: short}}, "secretbox/1: the secret has 17 bytes, secretbox takes 32"},
+		"no secret":           {[]encconfig.Transformer{{Key: gcm1.key()}}, "aesgcm/1: the secret has 0 bytes, AES takes 16, 24 or 32"},
+		"no name":             {[]encconfig.Transformer{{Key: encconfig.Key{Provider: encconfig.AESGCM}}}, "aesgcm: a key needs a name"},
+		"an unknown provider": {[]encconfig.Transformer{{Key: encconfig.Key{Provider: "rot13", Name: "1"}}}, "rot13/1: nobody knows this provider"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := open.NewChain(tt.rule)

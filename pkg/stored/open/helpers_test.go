@@ -48,8 +48,8 @@ func (k testKey) key() encconfig.Key {
 	return encconfig.Key{Provider: k.provider, Name: k.name, Fingerprint: fingerprint}
 }
 
-func (k testKey) transformer() open.Transformer {
-	return open.Transformer{Key: k.key(), Secret: keys.New(k.bytes())}
+func (k testKey) transformer() encconfig.Transformer {
+	return encconfig.Transformer{Key: k.key(), Secret: keys.New(k.bytes())}
 }
 
 func (k testKey) prefix() string {
@@ -62,7 +62,7 @@ func (k testKey) prefix() string {
 // chain is the chain under test of the keys.
 func chain(t testingT, list ...testKey) *open.Chain {
 	t.Helper()
-	var rule []open.Transformer
+	var rule []encconfig.Transformer
 	for _, k := range list {
 		rule = append(rule, k.transformer())
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/keys"
 )
 
-func newLink(t Transformer) (link, error) {
+func newLink(t encconfig.Transformer) (link, error) {
 	l := link{key: t.Key, prefixes: prefixes(t.Key)}
 	switch t.Key.Provider {
 	case encconfig.Identity:
