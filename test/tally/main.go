@@ -107,6 +107,9 @@ func (t tally) count(ctx context.Context, command []string) (counts, error) {
 	return c, cmd.Wait()
 }
 
+// slow is from how many seconds on a test that passes gets a line of its own, so that it is seen where the time goes.
+const slow = 10
+
 // event is a line of go test -json (go doc test2json).
 type event struct {
 	Action, Package, Test, Output string
@@ -149,6 +152,9 @@ func (c *counts) add(e event, output []string, out io.Writer) {
 	switch {
 	case e.Action == "pass" && e.Test != "":
 		c.Passed++
+		if e.Elapsed >= slow {
+			fmt.Fprintf(out, "      %s  %.0fs\n", e.Test, e.Elapsed)
+		}
 	case e.Action == "pass":
 		fmt.Fprintf(out, "ok    %s  %.1fs\n", e.Package, e.Elapsed)
 	case e.Action == "skip":
