@@ -6,6 +6,7 @@ package bare
 import (
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -29,17 +30,33 @@ func (h *Harness) apiServerEnvironment() []string {
 	return append(environment(), reloadPollVariable+"="+h.state.ReloadPoll)
 }
 
-func (h *Harness) etcdArguments() []string {
+func (h *Harness) etcdArguments(etcd *state.Etcd) []string {
 	return []string{
 		"etcd",
 		"--name=bare",
-		"--data-dir=" + h.path("etcd", "data"),
-		"--listen-client-urls=" + h.state.Etcd.Endpoint,
-		"--advertise-client-urls=" + h.state.Etcd.Endpoint,
-		"--listen-peer-urls=" + h.state.Etcd.Peer,
-		"--initial-advertise-peer-urls=" + h.state.Etcd.Peer,
-		"--initial-cluster=bare=" + h.state.Etcd.Peer,
+		"--data-dir=" + h.path(etcd.Name, "data"),
+		"--listen-client-urls=" + etcd.Endpoint,
+		"--advertise-client-urls=" + etcd.Endpoint,
+		"--listen-peer-urls=" + etcd.Peer,
+		"--initial-advertise-peer-urls=" + etcd.Peer,
+		"--initial-cluster=bare=" + etcd.Peer,
 	}
+}
+
+// storageArguments say where a kube-apiserver keeps what.
+func (h *Harness) storageArguments() []string {
+	arguments := []string{"--etcd-servers=" + h.state.Etcd.Endpoint}
+	if h.state.EtcdPrefix != "" {
+		arguments = append(arguments, "--etcd-prefix="+h.state.EtcdPrefix)
+	}
+	if h.state.SecondEtcd == nil {
+		return arguments
+	}
+	var moved []string
+	for resource := range strings.SplitSeq(h.state.EtcdOverrides, ",") {
+		moved = append(moved, resource+"#"+h.state.SecondEtcd.Endpoint)
+	}
+	return append(arguments, "--etcd-servers-overrides="+strings.Join(moved, ","))
 }
 
 func (h *Harness) apiServerArguments(number int) []string {
@@ -50,7 +67,6 @@ func (h *Harness) apiServerArguments(number int) []string {
 		"--bind-address=" + host,
 		"--secure-port=" + port,
 		"--advertise-address=" + advertised(number),
-		"--etcd-servers=" + h.state.Etcd.Endpoint,
 		"--authorization-mode=Node,RBAC",
 		"--allow-privileged=true",
 		"--client-ca-file=" + h.path("pki", "ca.crt"),
@@ -61,6 +77,7 @@ func (h *Harness) apiServerArguments(number int) []string {
 		"--service-account-signing-key-file=" + h.path("pki", "sa.key"),
 		"--service-cluster-ip-range=10.96.0.0/16",
 	}
+	arguments = append(arguments, h.storageArguments()...)
 	if server.AuditLog != "" {
 		// What is acknowledged is in the log: the default mode writes an event before the answer goes out.
 		arguments = append(arguments, "--audit-policy-file="+h.auditPolicy(), "--audit-log-path="+server.AuditLog,

@@ -14,6 +14,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/test/cluster/internal/encryption"
@@ -39,7 +41,17 @@ type Options struct {
 	ReloadPoll time.Duration
 	// Audit has each kube-apiserver write an audit log.
 	Audit bool
+	// EtcdPrefix is what all keys of the kube-apiservers begin with, as
+	// kube-apiserver is given it; empty for its default.
+	EtcdPrefix string
+	// EtcdOverrides are resources, as group/resource, that are kept in a
+	// second etcd of their own.
+	EtcdOverrides []string
 }
+
+// overridden is a resource, or all of a group, as kube-apiserver's flag
+// --etcd-servers-overrides has it.
+var overridden = regexp.MustCompile(`^[a-z0-9.-]*/([a-z0-9.-]+|\*)$`)
 
 // Validate reports what is wrong with the options.
 func (o Options) Validate() error {
@@ -49,6 +61,11 @@ func (o Options) Validate() error {
 	if o.ReloadPoll <= 0 {
 		return fmt.Errorf("the reload poll must be longer than nothing, not %s", o.ReloadPoll)
 	}
+	for _, resource := range o.EtcdOverrides {
+		if !overridden.MatchString(resource) {
+			return fmt.Errorf("a resource for the second etcd is of the form group/resource, such as /events or apps/deployments, not %q", resource)
+		}
+	}
 	return encryption.Validate(o.Encryption)
 }
 
@@ -56,6 +73,7 @@ func (o Options) shape() state.Shape {
 	return state.Shape{
 		KubernetesVersion: o.Kubernetes, Size: o.APIServers, Encryption: o.Encryption,
 		ReloadPoll: o.ReloadPoll.String(), Audit: o.Audit,
+		EtcdPrefix: o.EtcdPrefix, EtcdOverrides: strings.Join(o.EtcdOverrides, ","),
 	}
 }
 
@@ -208,7 +226,7 @@ func (h *Harness) takeDown(ctx context.Context) error {
 
 // files lists what the harness makes in the control plane's folder.
 func (h *Harness) files() []string {
-	files := []string{"pki", "etcd", "controller-manager", "balancer", "kubeconfig", "audit-policy.yaml"}
+	files := []string{"pki", firstEtcd, secondEtcd, "controller-manager", "balancer", "kubeconfig", "audit-policy.yaml"}
 	for _, server := range h.state.APIServers {
 		files = append(files, server.Name, filepath.Base(server.Kubeconfig))
 	}

@@ -35,6 +35,8 @@ func TestValidate_refuses(t *testing.T) {
 		"four kube-apiservers => refused": {APIServers: 4, Encryption: "none", ReloadPoll: 1},
 		"no poll => refused":              {APIServers: 1, Encryption: "none"},
 		"unknown provider => refused":     {APIServers: 1, Encryption: "rot13", ReloadPoll: 1},
+		"an override without a group":     {APIServers: 1, Encryption: "none", ReloadPoll: 1, EtcdOverrides: []string{"events"}},
+		"an override with a server":       {APIServers: 1, Encryption: "none", ReloadPoll: 1, EtcdOverrides: []string{"/events#http://a:1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -103,6 +105,35 @@ func TestArguments_writeAnAuditLogEachWhereItIsAskedFor(t *testing.T) {
 
 	for _, argument := range newTestHarness(t, "none").apiServerArguments(1) {
 		assert.NotContains(t, argument, "audit")
+	}
+}
+
+func TestArguments_keepResourcesInASecondEtcdWhereItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	options := Options{
+		Kubernetes: "v1.37.1", APIServers: 1, Encryption: "none", ReloadPoll: time.Second,
+		EtcdPrefix: "/elsewhere", EtcdOverrides: []string{"/events", "apps/*"},
+	}
+	require.NoError(t, options.Validate())
+	plan, err := newState(t.Context(), t.TempDir(), options, "/kubernetes")
+	require.NoError(t, err)
+	with, err := newHarness(plan, io.Discard)
+	require.NoError(t, err)
+	first, second := plan.Etcds()[0], plan.Etcds()[1]
+	assert.NotEqual(t, first.Endpoint, second.Endpoint)
+	assert.Contains(t, with.etcdArguments(first), "--data-dir="+with.path("etcd", "data"))
+	assert.Contains(t, with.etcdArguments(second), "--data-dir="+with.path("etcd-2", "data"))
+	assert.Subset(t, with.apiServerArguments(1), []string{
+		"--etcd-servers=" + first.Endpoint, "--etcd-prefix=/elsewhere",
+		"--etcd-servers-overrides=/events#" + second.Endpoint + ",apps/*#" + second.Endpoint,
+	})
+	assert.Subset(t, with.files(), []string{"etcd", "etcd-2"})
+
+	without := newTestHarness(t, "none")
+	assert.Len(t, without.state.Etcds(), 1)
+	for _, argument := range without.apiServerArguments(1) {
+		assert.NotContains(t, argument, "overrides")
+		assert.NotContains(t, argument, "prefix")
 	}
 }
 

@@ -15,13 +15,15 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/test/cluster/internal/state"
 )
 
+// The names of the etcds, and of their folders.
+const (
+	firstEtcd  = "etcd"
+	secondEtcd = "etcd-2"
+)
+
 // newState describes the control plane to be, with ports that are free now.
 func newState(ctx context.Context, dir string, options Options, binary string) (*state.Bare, error) {
-	client, err := freePort(ctx, 1)
-	if err != nil {
-		return nil, err
-	}
-	peer, err := freePort(ctx, 1)
+	etcd, err := newEtcd(ctx, firstEtcd)
 	if err != nil {
 		return nil, err
 	}
@@ -31,15 +33,33 @@ func newState(ctx context.Context, dir string, options Options, binary string) (
 	}
 	bare := &state.Bare{
 		Shape: options.shape(), Dir: dir, Kubeconfig: filepath.Join(dir, "kubeconfig"), Binary: binary,
-		Etcd: state.Etcd{
-			Endpoint: "http://" + net.JoinHostPort(loopback(1), client),
-			Peer:     "http://" + net.JoinHostPort(loopback(1), peer),
-		},
+		Etcd: *etcd,
+	}
+	if len(options.EtcdOverrides) > 0 {
+		if bare.SecondEtcd, err = newEtcd(ctx, secondEtcd); err != nil {
+			return nil, err
+		}
 	}
 	for number := 1; number <= options.APIServers; number++ {
 		bare.APIServers = append(bare.APIServers, newAPIServer(bare, number, secure))
 	}
 	return bare, nil
+}
+
+func newEtcd(ctx context.Context, name string) (*state.Etcd, error) {
+	client, err := freePort(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	peer, err := freePort(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	return &state.Etcd{
+		Name:     name,
+		Endpoint: "http://" + net.JoinHostPort(loopback(1), client),
+		Peer:     "http://" + net.JoinHostPort(loopback(1), peer),
+	}, nil
 }
 
 func newAPIServer(bare *state.Bare, number int, port string) *state.APIServer {

@@ -45,8 +45,10 @@ func (h *Harness) start(ctx context.Context) error {
 	if err := h.furnish(); err != nil {
 		return err
 	}
-	if err := h.startEtcd(); err != nil {
-		return err
+	for _, etcd := range h.state.Etcds() {
+		if err := h.startEtcd(etcd); err != nil {
+			return err
+		}
 	}
 	for i := range h.state.APIServers {
 		if err := h.startAPIServer(i + 1); err != nil {
@@ -69,14 +71,14 @@ func (h *Harness) startBalancer(ctx context.Context) error {
 	return h.state.Save()
 }
 
-func (h *Harness) startEtcd() error {
+func (h *Harness) startEtcd(etcd *state.Etcd) error {
 	id, err := process.Start(process.Spec{
-		Path: h.state.Binary, Args: h.etcdArguments(), Env: environment(), Log: h.path("etcd", "log"),
+		Path: h.state.Binary, Args: h.etcdArguments(etcd), Env: environment(), Log: h.path(etcd.Name, "log"),
 	})
 	if err != nil {
 		return err
 	}
-	h.state.Etcd.Process = &id
+	etcd.Process = &id
 	return h.state.Save()
 }
 

@@ -47,6 +47,8 @@ func newBareUp() *cobra.Command {
 	flags.StringVar(&options.Encryption, "encryption", encryption.None, "encryption at rest to start with: none, aesgcm, aescbc or secretbox")
 	flags.BoolVar(&options.Audit, "audit", false, "have each kube-apiserver write an audit log")
 	flags.DurationVar(&options.ReloadPoll, "reload-poll", kubeadm.StockReloadPoll, "how often a kube-apiserver looks at its encryption configuration")
+	flags.StringVar(&options.EtcdPrefix, "etcd-prefix", "", "what the keys of the kube-apiservers begin with (default: kube-apiserver's own, /registry)")
+	flags.StringSliceVar(&options.EtcdOverrides, "etcd-overrides", nil, "resources that are kept in a second etcd: /events, apps/deployments, apps/*")
 	return cmd
 }
 

@@ -17,11 +17,13 @@ const BareFile = "bare.json"
 type Bare struct {
 	Shape
 
-	Dir               string       `json:"dir"`
-	Ready             bool         `json:"ready"`
-	Kubeconfig        string       `json:"kubeconfig"`
-	Binary            string       `json:"binary"`
-	Etcd              Etcd         `json:"etcd"`
+	Dir        string `json:"dir"`
+	Ready      bool   `json:"ready"`
+	Kubeconfig string `json:"kubeconfig"`
+	Binary     string `json:"binary"`
+	Etcd       Etcd   `json:"etcd"`
+	// SecondEtcd is the one that EtcdOverrides are kept in, if there are any.
+	SecondEtcd        *Etcd        `json:"secondEtcd,omitempty"`
 	APIServers        []*APIServer `json:"apiservers"`
 	ControllerManager *Process     `json:"controllerManager,omitempty"`
 	Balancer          *Balancer    `json:"balancer,omitempty"`
@@ -29,6 +31,8 @@ type Bare struct {
 
 // Etcd is the etcd of a bare control plane.
 type Etcd struct {
+	// Name is also that of its folder.
+	Name     string   `json:"name"`
 	Endpoint string   `json:"endpoint"`
 	Peer     string   `json:"peer"`
 	Process  *Process `json:"process,omitempty"`
@@ -65,6 +69,14 @@ func (b *Bare) Save() error {
 	return save(filepath.Join(b.Dir, BareFile), b)
 }
 
+// Etcds lists the one etcd, or the two.
+func (b *Bare) Etcds() []*Etcd {
+	if b.SecondEtcd == nil {
+		return []*Etcd{&b.Etcd}
+	}
+	return []*Etcd{&b.Etcd, b.SecondEtcd}
+}
+
 // APIServer returns the kube-apiserver with this number, counted from 1.
 func (b *Bare) APIServer(number int) (*APIServer, error) {
 	if number < 1 || number > len(b.APIServers) {
@@ -87,8 +99,10 @@ func (b *Bare) Processes() []process.Identity {
 			all = append(all, *server.Process)
 		}
 	}
-	if b.Etcd.Process != nil {
-		all = append(all, *b.Etcd.Process)
+	for _, etcd := range b.Etcds() {
+		if etcd.Process != nil {
+			all = append(all, *etcd.Process)
+		}
 	}
 	return all
 }

@@ -26,6 +26,11 @@ type Shape struct {
 	// Compaction is how often a kube-apiserver compacts etcd, as a Go duration.
 	Compaction string `json:"compaction"`
 	Audit      bool   `json:"audit"`
+	// EtcdPrefix and EtcdOverrides, separated by commas, are of a bare control
+	// plane whose kube-apiservers do not keep everything in one etcd under
+	// /registry.
+	EtcdPrefix    string `json:"etcdPrefix,omitempty"`
+	EtcdOverrides string `json:"etcdOverrides,omitempty"`
 }
 
 // String tells a person the shape.
@@ -34,6 +39,12 @@ func (s Shape) String() string {
 		s.KubernetesVersion, s.Size, s.Encryption, s.ReloadPoll, s.Compaction)
 	if s.Audit {
 		text += ", audit log"
+	}
+	if s.EtcdPrefix != "" {
+		text += ", etcd prefix " + s.EtcdPrefix
+	}
+	if s.EtcdOverrides != "" {
+		text += ", a second etcd for " + s.EtcdOverrides
 	}
 	return text
 }
