@@ -112,7 +112,7 @@ test-harness: $(TALLY) ## Tests of the pure parts of the test cluster and of the
 		$(SHELL) -c 'go -C test/cluster test -json ./... && go -C test/bench test -json ./...'
 
 .PHONY: test-integration
-test-integration: $(TALLY) deps ## Migration against real kube-apiservers without nodes
+test-integration: $(TALLY) build deps ## Migration and proof against real kube-apiservers without nodes
 	$(CLUSTER) build --kubernetes $(KUBERNETES) >/dev/null
 	$(TALLY) --suite integration --dir $(TEST) -- go test -json -tags integration -count=1 -timeout 15m ./test/integration/...
 

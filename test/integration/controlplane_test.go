@@ -35,6 +35,10 @@ type controlPlane struct {
 	Etcd       struct {
 		Endpoint string `json:"endpoint"`
 	} `json:"etcd"`
+	// SecondEtcd has an endpoint where the control plane was asked to have two.
+	SecondEtcd struct {
+		Endpoint string `json:"endpoint"`
+	} `json:"secondEtcd"`
 	APIServers []*instance `json:"apiservers"`
 
 	dir      string
@@ -110,10 +114,7 @@ func clients(config *rest.Config) (*kubernetes.Clientset, *dynamic.DynamicClient
 // returns it when each of them has loaded it.
 func (cp *controlPlane) rotate(t *testing.T, provider string) encryptionKey {
 	t.Helper()
-	secret := make([]byte, 32)
-	_, err := rand.Read(secret)
-	require.NoError(t, err)
-	fresh := encryptionKey{provider, fmt.Sprintf("k%d", len(cp.keys)+1), base64.StdEncoding.EncodeToString(secret)}
+	fresh := encryptionKey{provider, fmt.Sprintf("k%d", len(cp.keys)+1), newSecret(t)}
 	if len(cp.keys) == 0 {
 		cp.keys = []encryptionKey{cp.firstKey(t)}
 	}
@@ -121,6 +122,15 @@ func (cp *controlPlane) rotate(t *testing.T, provider string) encryptionKey {
 	cp.write(t, append([]encryptionKey{fresh}, cp.keys...))
 	cp.keys = append([]encryptionKey{fresh}, cp.keys...)
 	return fresh
+}
+
+// newSecret is a key's value as a configuration has it.
+func newSecret(t *testing.T) string {
+	t.Helper()
+	secret := make([]byte, 32)
+	_, err := rand.Read(secret)
+	require.NoError(t, err)
+	return base64.StdEncoding.EncodeToString(secret)
 }
 
 // firstKey is the key that the test cluster was started with.

@@ -18,12 +18,17 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/etcdkey"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
 )
 
 // etcdctl runs etcdctl and returns what it prints.
 func (cp *controlPlane) etcdctl(ctx context.Context, args ...string) ([]byte, error) {
-	args = append([]string{"--endpoints=" + cp.Etcd.Endpoint, "--write-out=json", "--command-timeout=30s"}, args...)
+	return etcdctl(ctx, cp.Etcd.Endpoint, args...)
+}
+
+func etcdctl(ctx context.Context, endpoint string, args ...string) ([]byte, error) {
+	args = append([]string{"--endpoints=" + endpoint, "--write-out=json", "--command-timeout=30s"}, args...)
 	cmd := exec.CommandContext(ctx, "etcdctl", args...)
 	cmd.Env = append(cmd.Environ(), "ETCDCTL_API=3")
 	var out, problems bytes.Buffer
@@ -48,10 +53,11 @@ type etcdAnswer struct {
 // stored is what etcd holds of a resource: values by key.
 func (cp *controlPlane) stored(t *testing.T, r migrate.Resource) map[string]string {
 	t.Helper()
-	folder := "/registry/" + r.GVR.Resource + "/"
-	if r.GVR.Group != "" {
-		folder = "/registry/" + r.GVR.Group + "/" + r.GVR.Resource + "/"
-	}
+	layout, err := etcdkey.NewLayout(etcdkey.DefaultPrefix, nil, nil)
+	require.NoError(t, err)
+	resource, err := etcdkey.ParseResource(r.String())
+	require.NoError(t, err)
+	folder := layout.Prefix(resource)
 	out, err := cp.etcdctl(t.Context(), "get", "--prefix", folder)
 	require.NoError(t, err)
 	var answer etcdAnswer
@@ -88,9 +94,9 @@ func (cp *controlPlane) put(t *testing.T, key, value string) {
 	require.NoError(t, err)
 }
 
-func (cp *controlPlane) drop(t *testing.T, key string) {
+func (cp *controlPlane) drop(t *testing.T, key string, flags ...string) {
 	t.Helper()
-	_, err := cp.etcdctl(context.WithoutCancel(t.Context()), "del", key)
+	_, err := cp.etcdctl(context.WithoutCancel(t.Context()), append([]string{"del", key}, flags...)...)
 	require.NoError(t, err)
 }
 

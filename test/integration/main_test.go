@@ -17,11 +17,14 @@ import (
 )
 
 // The environment of the tests: INTEGRATION_DIR is the control plane's folder, INTEGRATION_KEEP keeps it running,
-// INTEGRATION_CLUSTER is the test cluster's program where it is not the one that make builds.
+// INTEGRATION_CLUSTER, INTEGRATION_PLUGIN and INTEGRATION_AGENT are the programs of the test cluster, of the plugin and of
+// the agent where they are not those that make builds.
 const (
 	dirVariable     = "INTEGRATION_DIR"
 	keepVariable    = "INTEGRATION_KEEP"
 	programVariable = "INTEGRATION_CLUSTER"
+	pluginVariable  = "INTEGRATION_PLUGIN"
+	agentVariable   = "INTEGRATION_AGENT"
 )
 
 // root is the folder of the repository, as seen from this package's.
@@ -45,7 +48,7 @@ func run(m *testing.M) (code int) {
 		}()
 	}
 	var err error
-	if bare, err = start(ctx, dir); err != nil {
+	if bare, err = start(ctx, dir, "--apiservers", "3", "--audit"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -64,10 +67,10 @@ func folder() string {
 	return filepath.Join(root, dir)
 }
 
-// start brings the control plane up and connects to it.
-func start(ctx context.Context, dir string) (*controlPlane, error) {
-	err := harness(ctx, "bare", "up", "--dir", dir, "--apiservers", "3", "--encryption", "aesgcm", "--reload-poll", "1s", "--audit")
-	if err != nil {
+// start brings a control plane up and connects to it.
+func start(ctx context.Context, dir string, flags ...string) (*controlPlane, error) {
+	flags = append([]string{"bare", "up", "--dir", dir, "--encryption", "aesgcm", "--reload-poll", "1s"}, flags...)
+	if err := harness(ctx, flags...); err != nil {
 		return nil, err
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "bare.json"))

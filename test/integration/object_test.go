@@ -129,8 +129,15 @@ func get(t *testing.T, r migrate.Resource, namespace, name string) *unstructured
 	return o
 }
 
-// define has the control plane serve a custom resource until the test is over.
+// define has the control plane of all tests serve a custom resource until the test is over.
 func define(t *testing.T, r migrate.Resource) {
+	t.Helper()
+	t.Cleanup(func() { undefine(context.WithoutCancel(t.Context()), t, r) })
+	bare.define(t, r)
+}
+
+// define has a control plane serve a custom resource.
+func (cp *controlPlane) define(t *testing.T, r migrate.Resource) {
 	t.Helper()
 	crd := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -144,10 +151,9 @@ func define(t *testing.T, r migrate.Resource) {
 			}},
 		},
 	}}
-	_, err := definitions().Create(t.Context(), crd, metav1.CreateOptions{})
+	_, err := cp.definitions().Create(t.Context(), crd, metav1.CreateOptions{})
 	require.NoError(t, err)
-	t.Cleanup(func() { undefine(context.WithoutCancel(t.Context()), t, r) })
-	for _, in := range bare.APIServers {
+	for _, in := range cp.APIServers {
 		err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 			_, err := in.of(r, "default").List(ctx, metav1.ListOptions{Limit: 1})
 			return err == nil, nil
@@ -156,8 +162,8 @@ func define(t *testing.T, r migrate.Resource) {
 	}
 }
 
-func definitions() dynamic.ResourceInterface {
-	return bare.objects.Resource(schema.GroupVersionResource{
+func (cp *controlPlane) definitions() dynamic.ResourceInterface {
+	return cp.objects.Resource(schema.GroupVersionResource{
 		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
 	})
 }
@@ -165,7 +171,7 @@ func definitions() dynamic.ResourceInterface {
 // undefine ends what define has begun; all objects go with it.
 func undefine(ctx context.Context, t *testing.T, r migrate.Resource) {
 	t.Helper()
-	err := definitions().Delete(ctx, r.String(), metav1.DeleteOptions{})
+	err := bare.definitions().Delete(ctx, r.String(), metav1.DeleteOptions{})
 	if apierrors.IsNotFound(err) {
 		return
 	}
@@ -173,7 +179,7 @@ func undefine(ctx context.Context, t *testing.T, r migrate.Resource) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	require.NoError(t, wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		_, err := definitions().Get(ctx, r.String(), metav1.GetOptions{})
+		_, err := bare.definitions().Get(ctx, r.String(), metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	}), "%s is not gone", r)
 }

@@ -147,7 +147,7 @@ func TestTheClustersOwnControllerMigratesACustomResource(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, report.Complete)
 	bare.requireAllStoredWith(t, key, widgets)
-	crd, err := definitions().Get(t.Context(), widgets.String(), metav1.GetOptions{})
+	crd, err := bare.definitions().Get(t.Context(), widgets.String(), metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, "False", conditionOf(t, crd, "StorageMigrating"))
 }
