@@ -107,6 +107,7 @@ func threeNodes(t *testing.T, c *cluster) {
 		c.refuseEdited(t, c.nodes[1], twoKeysMore, "differ", "n1 sha256:", "n2 sha256:", "n3 sha256:")
 		c.checkSettled(t)
 	})
+	t.Run("verify finds a key in the history of a single node", c.verifyForgotten)
 	t.Run("no write of others is lost in a rotation", func(t *testing.T) { c.rotateUnderWrites(t) })
 }
 
