@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/metrics"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ import (
 
 // FuzzOpen opens files that were altered: cut, with other bytes at places that the edits tell (three bytes where, one what), and
 // with pages copied over others (the byte is then a page, if the place is the start of one). It ends with what the file has or with
-// an error of this package, and hands out no more bytes than there are.
+// an error of this package, hands out no more bytes than there are, and takes no more memory than a file of its size may.
 func FuzzOpen(f *testing.F) {
 	files := fuzzFiles(f)
 	f.Add(uint8(0), []byte{}, uint32(0), true, false)
@@ -35,6 +36,10 @@ func FuzzOpen(f *testing.F) {
 		if sums && len(b) >= 2*pageSize {
 			resum(b)
 		}
+		before := allocated()
+		defer func() {
+			assert.LessOrEqual(t, allocated()-before, uint64(mostAllocated+len(b)), "bytes, all of them ever taken")
+		}()
 		file, err := New(t.Context(), bytes.NewReader(b), int64(len(b)), Options{AcceptAltered: true})
 		if err != nil {
 			assertOurs(t, err)
@@ -53,6 +58,17 @@ func FuzzOpen(f *testing.F) {
 			assert.LessOrEqual(t, handed, len(b), name)
 		}
 	})
+}
+
+// mostAllocated is more than opening and walking the files of these tests three times takes, and no number that a few altered
+// bytes can say is as small.
+const mostAllocated = 16 << 20
+
+// allocated is how many bytes this process has ever taken.
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 func edit(b, edits []byte) {
