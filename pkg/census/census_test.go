@@ -99,6 +99,8 @@ func TestOpeningAValueDecides(t *testing.T) {
 		"the key is not there":                  {forgotten, stored.NoSuchKey, Missing},
 		"the write key does not fit":            {under(key2), stored.KeyDoesNotFit, Undecryptable},
 		"opened, and no object is in it":        {under(key2), stored.NotAnObject, Undecryptable},
+		"plaintext that is cut off":             {stored.Mark{Form: stored.Plaintext, Provider: encconfig.Identity, Damaged: true}, stored.NotAnObject, Undecodable},
+		"what names no key and is no object":    {stored.Mark{Form: stored.Undecodable}, stored.NotAnObject, Undecodable},
 		"damaged":                               {under(key2), stored.DamagedValue, Undecodable},
 		"of a provider that nobody knows":       {foreign, stored.DamagedValue, Unknown},
 		"a plugin's, which can't be asked here": {under(key2), stored.NotSupported, Current},

@@ -13,6 +13,7 @@
 //     whether the rule reads it or not; Readable tells. Unknown and Undecodable name no key that a configuration could have, and
 //     a damaged value is Undecodable, whatever key it names.
 //  2. With keys at hand the answer is that of opening the value: Undecryptable is what the key that it names does not open.
+//     What names no key and is no object either is Undecodable, as without keys.
 //  3. A key is told by provider and name, as kube-apiserver does. For KMS that is the plugin: whether the key that the plugin
 //     used is still the one that it writes with is not known here, so a value under an older key of a plugin is Current. The id
 //     of the plugin's key is counted apart, for whoever wants to know which keys a backup needs.

@@ -100,7 +100,12 @@ func (e expected) judgeOpened(mark stored.Mark, opening stored.Opening) (state S
 			return Plaintext, true
 		}
 		return Stale, true
-	case stored.KeyDoesNotFit, stored.NotAnObject:
+	case stored.NotAnObject:
+		if mark.Form == stored.Plaintext || mark.Form == stored.Undecodable {
+			return Undecodable, false // identity takes everything: no key was asked for that could have failed
+		}
+		return Undecryptable, false
+	case stored.KeyDoesNotFit:
 		return Undecryptable, false
 	case stored.DamagedValue:
 		if mark.Form == stored.Unknown {

@@ -41,7 +41,7 @@ users: [{name: somebody, user: {token: made-up}}]
 
 // TestScripts runs every script in testdata. The program is the real one, in a folder of its own on the PATH.
 func TestScripts(t *testing.T) {
-	bin, backup := build(t), snapshottest.Snapshot(t, storedValues(t))
+	bin, backup, hostile := build(t), snapshottest.Snapshot(t, storedValues(t)), snapshottest.Snapshot(t, hostileValues(t))
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 			return errors.Join(
 				os.WriteFile(filepath.Join(env.WorkDir, "no-server.yaml"), []byte(noServer), 0o600),
 				os.WriteFile(filepath.Join(env.WorkDir, "etcd.db"), backup, 0o600),
+				os.WriteFile(filepath.Join(env.WorkDir, "hostile.db"), hostile, 0o600),
 			)
 		},
 	})

@@ -68,6 +68,38 @@ func TestOpeningWhatARealKubeAPIServerStored(t *testing.T) {
 	}
 }
 
+func TestWhatARealKubeAPIServerStoredDoesNotOpenWithAnotherKeyOfTheSameName(t *testing.T) {
+	for _, s := range corpus(t) {
+		how := s.Path[strings.LastIndex(s.Path, "/")+1:]
+		right := corpusKeys()[how]
+		if right.provider == encconfig.Identity || right.provider == encconfig.KMS {
+			continue // there is no key to try
+		}
+		wrong := right
+		wrong.seed = "another"
+		assert.Equal(t, stored.KeyDoesNotFit, chain(t, wrong).Open([]byte(s.Path), s.Value).Outcome, s.Path)
+		assert.Equal(t, stored.KeyDoesNotFit, chain(t, wrong, plain).Open([]byte(s.Path), s.Value).Outcome, "%s, with identity behind it", s.Path)
+	}
+}
+
+// Of what aescbc wrote 16 bytes are left, which is the vector alone: upstream panics on that.
+func TestWhatARealKubeAPIServerStoredAndOfWhichTheVectorIsLeft(t *testing.T) {
+	tried := 0
+	for _, s := range corpus(t) {
+		how := s.Path[strings.LastIndex(s.Path, "/")+1:]
+		if how != "aescbc" {
+			continue
+		}
+		k := corpusKeys()[how]
+		left := s.Value[:len(k.prefix())+len(k.name)+len(":")+16]
+		_, _, failed := asUpstream(upstream(t, k), s.Path, left)
+		assert.True(t, failed, "upstream can't read it")
+		assert.Equal(t, stored.Opening{Outcome: stored.DamagedValue, Key: k.key()}, chain(t, k).Open([]byte(s.Path), left), s.Path)
+		tried++
+	}
+	assert.Equal(t, 2, tried, "a Secret and a custom resource")
+}
+
 func TestWhatARealKubeAPIServerStoredElsewhere(t *testing.T) {
 	want := map[string]stored.Outcome{
 		"aesgcm": stored.KeyDoesNotFit, "colon": stored.KeyDoesNotFit,
