@@ -142,6 +142,11 @@ bench: $(CLUSTER) $(BENCH) ## Measure against everything else that migrates: hal
 	$(CLUSTER) build --kubernetes $(KUBERNETES) >/dev/null
 	$(BENCH) --dir $(OUTPUT)/bench --cluster $(CLUSTER) $(BENCHFLAGS)
 
+.PHONY: bench-verify
+bench-verify: build $(BENCH) ## Measure verify against a bare client of etcd, and the agent's memory, with 100,000 and 1,000,000 values
+	$(CLUSTER) build --kubernetes $(KUBERNETES) >/dev/null
+	$(BENCH) verify --dir $(OUTPUT)/bench --cluster $(CLUSTER) --agent $(BIN)/encryption-agent --plugin $(BIN)/kubectl-encryption $(BENCHFLAGS)
+
 .PHONY: bench-quick
 bench-quick: ## The same with fewer rounds and smaller slices: under ten minutes
 	$(MAKE) bench BENCHFLAGS="--quick $(BENCHFLAGS)"

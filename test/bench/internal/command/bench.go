@@ -56,7 +56,7 @@ func New() *cobra.Command {
 			return o.run(cmd.Context(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.AddCommand(newPeer(), newProbe(), newListServer())
+	cmd.AddCommand(newVerify(), newPeer(), newProbe(), newListServer(), newPage())
 	flags := cmd.Flags()
 	flags.StringVar(&o.dir, "dir", filepath.Join("_output", "bench"), "folder for the results, the control plane and the programs")
 	flags.StringVar(&o.cluster, "cluster", "", "program of the test cluster (default: built)")

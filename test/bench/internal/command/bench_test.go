@@ -33,6 +33,16 @@ func TestBench_refusesWhatItCantDoBeforeItStartsAnything(t *testing.T) {
 	assert.NoDirExists(t, dir)
 }
 
+func TestVerify_refusesWhatItCantDoBeforeItStartsAnything(t *testing.T) {
+	dir, program := filepath.Join(t.TempDir(), "bench"), filepath.Join(t.TempDir(), "program")
+	require.NoError(t, os.WriteFile(program, nil, 0o600))
+	flags := []string{"verify", "--dir", dir, "--agent", program, "--plugin", program}
+	assert.ErrorContains(t, execute(t, append(flags, "--rounds", "0")...), "not 0 rounds")
+	assert.ErrorContains(t, execute(t, append(flags, "--values", "7,0")...), "there can't be 0 values")
+	assert.ErrorContains(t, execute(t, append(flags, "--plugin", program+"-not")...), "make build")
+	assert.NoDirExists(t, dir)
+}
+
 func TestBench_rendersWhatWasMeasuredBefore(t *testing.T) {
 	dir := t.TempDir()
 	data, err := json.Marshal(result.Results{Date: "2026-11-21T10:00:00Z"})

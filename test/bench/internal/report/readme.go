@@ -55,10 +55,14 @@ func median(e stats.Estimate) string {
 
 // Replace puts content between the markers of a document.
 func Replace(document, content string) (string, error) {
-	before, rest, found := strings.Cut(document, beginMarker)
-	_, after, ended := strings.Cut(rest, endMarker)
+	return replace(document, beginMarker, endMarker, content)
+}
+
+func replace(document, begin, end, content string) (string, error) {
+	before, rest, found := strings.Cut(document, begin)
+	_, after, ended := strings.Cut(rest, end)
 	if !found || !ended {
-		return "", fmt.Errorf("no part between %s and %s", beginMarker, endMarker)
+		return "", fmt.Errorf("no part between %s and %s", begin, end)
 	}
-	return before + beginMarker + "\n\n" + strings.TrimSpace(content) + "\n\n" + endMarker + after, nil
+	return before + begin + "\n\n" + strings.TrimSpace(content) + "\n\n" + end + after, nil
 }

@@ -43,11 +43,16 @@ func Write(results *result.Results, dir, readme string) error {
 	if readme == "" {
 		return nil
 	}
+	return replaceIn(readme, beginMarker, endMarker, Readme(results))
+}
+
+// replaceIn puts content between the markers of a file.
+func replaceIn(readme, begin, end, content string) error {
 	document, err := os.ReadFile(readme)
 	if err != nil {
 		return fmt.Errorf("write table: %w", err)
 	}
-	replaced, err := Replace(string(document), Readme(results))
+	replaced, err := replace(string(document), begin, end, content)
 	if err != nil {
 		return fmt.Errorf("write table to %s: %w", readme, err)
 	}

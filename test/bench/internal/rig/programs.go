@@ -29,23 +29,32 @@ const module = "module github.com/kubectl-encryption/kubectl-encryption\n"
 
 // Find builds into a folder what it is not given, with the go command.
 func Find(ctx context.Context, folder, cluster, kubectl string) (Programs, error) {
+	p, err := FindCluster(ctx, folder, cluster)
+	if err != nil {
+		return Programs{}, err
+	}
+	if p.Kubectl = kubectl; p.Kubectl == "" {
+		p.Kubectl = filepath.Join(folder, "kubectl")
+		if err := build(ctx, filepath.Join(p.Root, "test", "bench"), "./kubectl", p.Kubectl); err != nil {
+			return Programs{}, err
+		}
+	}
+	return p, nil
+}
+
+// FindCluster is Find without a kubectl.
+func FindCluster(ctx context.Context, folder, cluster string) (Programs, error) {
 	root, err := findRoot()
 	if err != nil {
 		return Programs{}, err
 	}
-	p := Programs{Root: root, Cluster: cluster, Kubectl: kubectl}
+	p := Programs{Root: root, Cluster: cluster}
 	if p.Bench, err = os.Executable(); err != nil {
 		return Programs{}, fmt.Errorf("find this program: %w", err)
 	}
 	if p.Cluster == "" {
 		p.Cluster = filepath.Join(folder, "cluster")
 		if err := build(ctx, filepath.Join(root, "test", "cluster"), ".", p.Cluster); err != nil {
-			return Programs{}, err
-		}
-	}
-	if p.Kubectl == "" {
-		p.Kubectl = filepath.Join(folder, "kubectl")
-		if err := build(ctx, filepath.Join(root, "test", "bench"), "./kubectl", p.Kubectl); err != nil {
 			return Programs{}, err
 		}
 	}
