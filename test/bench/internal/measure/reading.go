@@ -174,6 +174,7 @@ func (r *Reader) offline(ctx context.Context, flags ...string) (read, error) {
 	if err := os.WriteFile(config, r.Values.Config(false), 0o600); err != nil {
 		return read{}, fmt.Errorf("write configuration: %w", err)
 	}
+	defer func() { _ = os.Remove(config) }()
 	args := append([]string{
 		"verify", "--snapshot", r.Snapshot, "--config", config, "--etcd-prefix", rig.ValuesPrefix, "--resources", "secrets", "-o", "json",
 	}, flags...)

@@ -32,15 +32,19 @@ const (
 )
 
 // readerTitles say what a reader is, in the order of the table.
-var readerTitles = []struct{ reader, title string }{
-	{result.ReaderAgent, "**`verify`: the agent, from etcd**"},
-	{result.ReaderAgentDecrypt, "the same with `--decrypt`"},
-	{result.ReaderAgentAll, "the same with `--all`, and every value a straggler"},
-	{result.ReaderClient10000, "bare client of etcd, 10,000 values a page"},
-	{result.ReaderClient2000, "bare client of etcd, 2,000 values a page"},
-	{result.ReaderOffline, "**`verify --snapshot`**"},
-	{result.ReaderOfflineDecrypt, "the same with `--decrypt`"},
+func readerTitles() []readerTitle {
+	return []readerTitle{
+		{result.ReaderAgent, "**`verify`: the agent, from etcd**"},
+		{result.ReaderAgentDecrypt, "the same with `--decrypt`"},
+		{result.ReaderAgentAll, "the same with `--all`, and every value a straggler"},
+		{result.ReaderClient10000, "bare client of etcd, 10,000 values a page"},
+		{result.ReaderClient2000, "bare client of etcd, 2,000 values a page"},
+		{result.ReaderOffline, "**`verify --snapshot`**"},
+		{result.ReaderOfflineDecrypt, "the same with `--decrypt`"},
+	}
 }
+
+type readerTitle struct{ reader, title string }
 
 // readings are those of one number of values.
 type readings struct {
@@ -148,7 +152,7 @@ func VerifyTable(results *result.VerifyResults) string {
 		heads = append(heads, grouped(g.values)+": values/s", "the bare client is 1", "CPU µs/value", "peak memory")
 	}
 	head(&b, heads...)
-	for _, t := range readerTitles {
+	for _, t := range readerTitles() {
 		cells := []string{t.title}
 		for _, g := range all {
 			peak := none
