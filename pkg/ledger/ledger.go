@@ -31,6 +31,10 @@ type Ledger struct {
 	HighestKey uint64 `json:"highestKey"`
 	// Rotations, the oldest first.
 	Rotations []Rotation `json:"rotations"`
+	// Verification is the last count of what etcd holds, nil if there was none.
+	Verification *Verification `json:"verification,omitempty"`
+	// Sightings say when values were last seen under a key, the latest first.
+	Sightings []Sighting `json:"sightings,omitempty"`
 }
 
 // Rotation is one rotation, or a migration on its own (To is then the key that was the write key already).
@@ -64,6 +68,8 @@ type Rotation struct {
 	// CompletionTime is set when the rotation has reached its goal, or was aborted.
 	CompletionTime *time.Time `json:"completionTime,omitempty"`
 	Aborted        bool       `json:"aborted,omitempty"`
+	// Refuted: a count of what etcd holds has contradicted the migration, which was made again for that.
+	Refuted bool `json:"refuted,omitempty"`
 	// Used is set before the key is put anywhere as write key: from then on something may be stored with it.
 	Used bool `json:"used,omitempty"`
 	// Pruned are the keys that left the configuration at the end.
@@ -194,8 +200,8 @@ func (r *Rotation) MigratedAt() time.Time {
 }
 
 // Unneeded are the keys of a configuration that nothing stored needs any more: a migration of all resources to
-// another key has ended longer than age ago, and the key has not been a write key since. Age covers the revisions
-// that a migration supersedes until they are compacted. The record must be without a gap since then: each rotation
+// another key has ended longer than age ago, and the key has neither been a write key since nor was a value seen under
+// it. Age covers the revisions that a migration supersedes until they are compacted. The record must be without a gap since then: each rotation
 // began with the configuration that the one before had left, and the configuration is that of the last.
 //
 // All times are the API server's.
@@ -207,7 +213,7 @@ func (l *Ledger) Unneeded(d encconfig.Description, resources []string, now time.
 	var unneeded []encconfig.Key
 	for _, k := range d.Keys() {
 		usedSince := slices.ContainsFunc(l.Rotations[at:], func(r Rotation) bool { return r.To.Is(k) })
-		if !usedSince && !d.Writes(k) {
+		if !usedSince && !d.Writes(k) && !l.seenSince(k, l.Rotations[at].firstMigratedAt()) {
 			unneeded = append(unneeded, k)
 		}
 	}

@@ -25,7 +25,8 @@
 //
 //  6. A key leaves the configuration last: it writes nothing, a finished migration has proven that nothing stored
 //     needs it, that migration is old enough for superseded revisions to be gone, and retention does not keep it.
-//     The write key and the one before it always stay.
+//     A key that etcd was seen to hold a value under stays, whatever the record says. The write key and the one
+//     before it always stay.
 //
 //  7. The way back (abort) is open exactly while nothing can have been written with the new key: no configuration
 //     on any node, now or before, has ever had it as write key, and every node's history shows it to be ours.
@@ -38,7 +39,13 @@
 //
 //  9. Flags are removed when nothing is encrypted any more: identity writes everywhere, a finished migration has
 //     proven that no encrypted value is left, and superseded revisions are gone. kubeadm's configuration comes first,
-//     so that no node joins with flags that the others lose.
+//     so that no node joins with flags that the others lose. They stay while etcd is seen to hold an encrypted value;
+//     the plan then ends without their removal, since waiting changes nothing.
+//
+//  10. What etcd holds is counted after the migration, and before anything is taken away that a stored value could need
+//     (rules 6 and 9). The count is no record: a run that was killed counts again. Where etcd can't be counted, the
+//     migration's proof by baselines stands alone. A count that contradicts a migration voids its record, so that rules
+//     5 and what follows apply anew; the caller does that once, and so the plan ends.
 //
 // Identity is a key in all of this: encrypting nothing any more is a rotation to it, and the keys before it stay as
 // read keys.

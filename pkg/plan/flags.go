@@ -79,14 +79,13 @@ func withoutPlaintext(d encconfig.Description) []string {
 	return blind
 }
 
-// remove is rule 9.
+// remove is the rest of rule 9, when superseded revisions are gone and etcd was counted. Where encrypted values were
+// seen the flags stay, and there is nothing left to do.
 func remove(o Observed, g Goal) (step Step, needed bool) {
-	if g.Flags != RemoveFlags {
+	if g.Flags != RemoveFlags || o.Counted.Encrypted {
 		return Step{}, false
 	}
 	switch n := o.without(FlagsUnset); {
-	case !o.Aged:
-		return Step{Kind: Age}, true
 	case o.KubeadmStale:
 		return Step{Kind: KubeadmConfig, Flags: FlagsUnset}, true
 	case n != nil:

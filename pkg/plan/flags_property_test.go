@@ -27,6 +27,10 @@ type world struct {
 	aged     bool
 	kubeadm  plan.Flags
 	highest  uint64
+	// counted is what the run has counted, refuted whether a count has voided the goal's migration, forbidden whether the last
+	// count found what forbids the removal of flags.
+	counted            *plan.Counted
+	refuted, forbidden bool
 }
 
 // host is a node. Its kube-apiserver runs with loaded as long as it has flags, and changes as long as it is edited.
@@ -55,7 +59,7 @@ func (h *host) chain(resource string, d *encconfig.Description) []encconfig.Key 
 }
 
 func (w *world) observe(g plan.Goal) plan.Observed {
-	o := plan.Observed{Progress: w.progress, Aged: w.aged}
+	o := plan.Observed{Progress: w.progress, Aged: w.aged, Counted: w.counted}
 	o.KubeadmStale = g.Flags == plan.SetFlags && w.kubeadm != plan.FlagsSet || g.Flags == plan.RemoveFlags && w.kubeadm != plan.FlagsUnset
 	for _, h := range w.hosts {
 		n := plan.Node{Name: h.name, Missing: h.file == nil, Flags: h.flags, Edited: h.edited, History: h.history}
@@ -91,7 +95,7 @@ func (w *world) check() {
 func (w *world) happen() {
 	for range rapid.IntRange(0, 3).Draw(w.t, "events") {
 		h := w.hosts[rapid.IntRange(0, len(w.hosts)-1).Draw(w.t, "host")]
-		switch rapid.SampledFrom([]string{"reload", "restart", "write", "write", "guard", "age"}).Draw(w.t, "event") {
+		switch rapid.SampledFrom([]string{"reload", "restart", "write", "write", "guard", "age", "plant"}).Draw(w.t, "event") {
 		case "reload":
 			if h.flags == plan.FlagsSet {
 				h.loaded = h.file
@@ -112,8 +116,48 @@ func (w *world) happen() {
 				clear(w.superseded)
 				w.aged = true
 			}
+		case "plant":
+			w.plant(h)
 		}
 		w.check()
+	}
+}
+
+// plant lets a value appear under a key that every kube-apiserver can read, of which no record knows. What comes after the
+// count is beyond any proof.
+func (w *world) plant(by *host) {
+	if w.counted != nil {
+		return
+	}
+	resource := rapid.SampledFrom(kinds()).Draw(w.t, "resource")
+	k := rapid.SampledFrom(by.chain(resource, by.loaded)).Draw(w.t, "old key")
+	for _, h := range w.hosts {
+		readable := func(d *encconfig.Description) bool { return slices.ContainsFunc(h.chain(resource, d), k.Is) }
+		if !readable(h.loaded) || !readable(h.file) || h.edited && k.Provider != encconfig.Identity {
+			return
+		}
+	}
+	w.stored[resource][encconfig.Key{Provider: k.Provider, Name: k.Name}] = true
+}
+
+// count is a count of everything. One that finds values under other keys than they were migrated to voids the migration, once.
+func (w *world) count(g plan.Goal) {
+	w.counted = &plan.Counted{}
+	contradicted := false
+	for resource, values := range w.stored {
+		for k := range values {
+			file := w.hosts[0].file
+			covered := file != nil && g.Covers(*file, resource)
+			contradicted = contradicted || covered && !k.Is(g.Target)
+			if k.Provider != encconfig.Identity {
+				w.counted.Stored = append(w.counted.Stored, k)
+				w.counted.Encrypted = w.counted.Encrypted || covered && g.Target == identity
+			}
+		}
+	}
+	w.forbidden = w.counted.Encrypted
+	if contradicted && !w.refuted {
+		w.refuted, w.progress, w.aged = true, plan.Progress{}, false
 	}
 }
 
@@ -131,6 +175,7 @@ func (w *world) finishEdit(h *host) {
 
 // run tells whether the goal was reached.
 func (w *world) run(g plan.Goal, mayDie bool) bool {
+	w.counted = nil
 	for range 80 {
 		w.happen()
 		if mayDie && rapid.IntRange(0, 9).Draw(w.t, "kill") == 0 {
@@ -174,11 +219,13 @@ func (w *world) carryOut(step plan.Step, g plan.Goal, mayDie bool) bool {
 		w.finishEdit(w.host(step.Targets[0]))
 	case plan.KubeadmConfig:
 		w.kubeadm = step.Flags
+	case plan.Verify:
+		w.count(g)
 	case plan.Settle:
-		w.progress.Settled = true
+		w.progress.Settled, w.counted = true, nil
 	case plan.Migrate:
 		w.migrate(g)
-		w.progress.Migrated = true
+		w.progress.Migrated, w.counted, w.aged = true, nil, false
 	case plan.Age:
 		clear(w.superseded)
 		w.aged = true
@@ -293,13 +340,13 @@ func TestNext_whatever_is_turned_on_and_off_everything_stays_readable_and_the_pl
 			if !sensible {
 				continue
 			}
-			w.progress, w.aged = plan.Progress{}, false
+			w.progress, w.aged, w.refuted, w.forbidden = plan.Progress{}, false, false, false
 			for range rapid.IntRange(0, 3).Draw(t, "runs that die") {
 				if w.run(g, true) {
 					break
 				}
 				if rapid.Bool().Draw(t, "record lost") {
-					w.progress = plan.Progress{}
+					w.progress, w.aged = plan.Progress{}, false
 				}
 			}
 			if !w.run(g, false) {
@@ -314,6 +361,8 @@ func TestNext_whatever_is_turned_on_and_off_everything_stays_readable_and_the_pl
 func (w *world) reached(g plan.Goal) {
 	for _, h := range w.hosts {
 		switch {
+		case g.Flags == plan.RemoveFlags && h.flags != plan.FlagsUnset && w.forbidden:
+			// it says what stands in the way
 		case g.Flags == plan.RemoveFlags && h.flags != plan.FlagsUnset, g.Flags == plan.SetFlags && h.flags != plan.FlagsSet:
 			w.t.Fatalf("%s has flags %v in the end", h.name, h.flags)
 		}

@@ -52,7 +52,7 @@ func TestPreviewOfWhatTurnsEncryptionOnAndOff(t *testing.T) {
 	on := plan.Goal{Target: key("gcm1"), Resources: []string{"secrets"}, Flags: plan.SetFlags, Keep: 8}
 	off := plan.Goal{Target: key("identity"), Resources: []string{"secrets"}}
 	out := plan.Goal{Target: key("identity"), Resources: []string{"secrets"}, Flags: plan.RemoveFlags}
-	rest := []string{"await", "settle", "migrate", "close", "done"}
+	rest := []string{"await", "settle", "migrate", "verify", "close", "done"}
 	tests := map[string]struct {
 		seen plan.Observed
 		goal plan.Goal
@@ -81,23 +81,23 @@ func TestPreviewOfWhatTurnsEncryptionOnAndOff(t *testing.T) {
 		"a flag without reload": {
 			plan.Observed{Nodes: set(nodes("", "gcm1 identity", "gcm1 identity"), "set", "without reload"), Progress: plan.Progress{Settled: true, Migrated: true}},
 			on,
-			[]string{"edit-manifest b", "await-edit b", "await", "close", "done"},
+			[]string{"edit-manifest b", "await-edit b", "await", "verify", "close", "done"},
 		},
 		"a node that joined without flags and without a file": {
 			plan.Observed{Nodes: append(nodes("", "gcm1 identity"), bare("b")...), Progress: plan.Progress{Settled: true, Migrated: true}},
 			on,
-			[]string{"push keep a to b aesgcm/1 identity", "edit-manifest b", "await-edit b", "await", "settle", "migrate", "close", "done"},
+			[]string{"push keep a to b aesgcm/1 identity", "edit-manifest b", "await-edit b", "await", "settle", "migrate", "verify", "close", "done"},
 		},
 		"a node that joined with a file that nobody reads": {
 			plan.Observed{Nodes: set(nodes("", "gcm1 identity", "gcm9 identity"), "set", "unset"), Progress: plan.Progress{Settled: true, Migrated: true}},
 			on,
-			[]string{"push keep a to b aesgcm/1 identity", "edit-manifest b", "await-edit b", "await", "settle", "migrate", "close", "done"},
+			[]string{"push keep a to b aesgcm/1 identity", "edit-manifest b", "await-edit b", "await", "settle", "migrate", "verify", "close", "done"},
 		},
 		"a node that lost its flags, where plaintext can't be read": {
 			plan.Observed{Nodes: set(nodes("", "gcm1", "gcm1"), "set", "unset"), Progress: plan.Progress{Settled: true, Migrated: true}},
 			on,
 			[]string{
-				"push add-read-key a to a,b aesgcm/1 identity", "await", "edit-manifest b", "await-edit b", "await", "settle", "migrate", "close", "done",
+				"push add-read-key a to a,b aesgcm/1 identity", "await", "edit-manifest b", "await-edit b", "await", "settle", "migrate", "verify", "close", "done",
 			},
 		},
 		"every node has lost its flags, and what is stored is encrypted": {
@@ -130,12 +130,18 @@ func TestPreviewOfWhatTurnsEncryptionOnAndOff(t *testing.T) {
 		"off to the end": {
 			plan.Observed{Nodes: nodes("", "identity gcm1", "identity gcm1"), KubeadmStale: true},
 			out,
-			[]string{"settle", "migrate", "age", "kubeadm-config off", "edit-manifest a off", "await-edit a", "edit-manifest b off", "await-edit b", "close", "done"},
+			[]string{"settle", "migrate", "age", "verify", "kubeadm-config off", "edit-manifest a off", "await-edit a", "edit-manifest b off", "await-edit b", "close", "done"},
 		},
 		"off to the end, of which one node is left": {
 			plan.Observed{
 				Nodes: set(nodes("", "identity gcm1", "identity gcm1"), "unset", "set"), Aged: true, Progress: plan.Progress{Settled: true, Migrated: true},
-			}, out, []string{"edit-manifest b off", "await-edit b", "close", "done"},
+			}, out, []string{"verify", "edit-manifest b off", "await-edit b", "close", "done"},
+		},
+		"off to the end, where etcd holds an encrypted value": {
+			plan.Observed{
+				Nodes: nodes("", "identity gcm1", "identity gcm1"), KubeadmStale: true, Aged: true, Progress: plan.Progress{Settled: true, Migrated: true},
+				Counted: &plan.Counted{Encrypted: true},
+			}, out, []string{"close", "done"},
 		},
 		"off already": {plan.Observed{Nodes: bare("a")}, out, []string{"close", "done"}},
 	}

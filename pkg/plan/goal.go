@@ -68,9 +68,9 @@ func (g Goal) Covers(d encconfig.Description, resource string) bool {
 }
 
 // prunable are the keys that may leave at the end of a rotation.
-func (g Goal) prunable(d encconfig.Description, unneeded []encconfig.Key) []encconfig.Key {
+func (g Goal) prunable(d encconfig.Description, o Observed) []encconfig.Key {
 	if len(g.Resources) > 0 {
 		return nil
 	}
-	return Prunable(d, unneeded, g.Keep)
+	return Prunable(d, o.unneeded(), g.Keep)
 }

@@ -32,6 +32,8 @@ const (
 	Migrate Kind = "migrate"
 	// Age waits until no revision is left that a migration has superseded.
 	Age Kind = "age"
+	// Verify counts in etcd under which keys values are stored.
+	Verify Kind = "verify"
 	// Close finishes the record.
 	Close Kind = "close"
 	// Done means that the goal is reached.
@@ -114,14 +116,20 @@ func Next(o Observed, g Goal) (Step, error) {
 		return Step{Kind: Settle}, nil
 	case !o.Progress.Migrated:
 		return Step{Kind: Migrate}, nil
+	case o.Progress.Closed:
+		return Step{Kind: Done}, nil
+	case g.Flags == RemoveFlags && !o.Aged: // rule 9
+		return Step{Kind: Age}, nil
+	case o.Counted == nil: // rule 10
+		return Step{Kind: Verify}, nil
 	}
-	if old := g.prunable(*agreed, o.Unneeded); len(old) > 0 { // rule 6
+	if old := g.prunable(*agreed, o); len(old) > 0 { // rule 6
 		return push(*agreed, encconfig.Change{Kind: encconfig.Remove, Keys: old}, o.Nodes[0].Name, o.names())
 	}
 	if step, needed := remove(o, g); needed { // rule 9
 		return step, nil
 	}
-	return closing(o), nil
+	return Step{Kind: Close}, nil
 }
 
 // closing is the end: the record, and then nothing.

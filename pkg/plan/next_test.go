@@ -121,9 +121,44 @@ func TestNext(t *testing.T) {
 			"migrate",
 		},
 		{
+			"migrated and not counted => count, before anything leaves",
+			plan.Observed{
+				Nodes: nodes("", "gcm4 gcm3 gcm2 gcm1"), Progress: plan.Progress{Settled: true, Migrated: true},
+				Unneeded: []encconfig.Key{key("gcm2"), key("gcm1")},
+			},
+			plan.Goal{Target: key("gcm4"), Keep: 2},
+			"verify",
+		},
+		{
+			"migrated, and a value was seen under an old key that the record calls unneeded => it stays",
+			plan.Observed{
+				Nodes: nodes("", "gcm4 gcm3 gcm2 gcm1"), Progress: plan.Progress{Settled: true, Migrated: true},
+				Unneeded: []encconfig.Key{key("gcm2"), key("gcm1")}, Counted: &plan.Counted{Stored: []encconfig.Key{key("gcm4"), key("gcm2")}},
+			},
+			plan.Goal{Target: key("gcm4"), Keep: 2},
+			"push remove a to a aesgcm/4 aesgcm/3 aesgcm/2",
+		},
+		{
+			"migrated, and a value was seen under every old key => close",
+			plan.Observed{
+				Nodes: nodes("", "gcm3 gcm2 gcm1"), Progress: plan.Progress{Settled: true, Migrated: true},
+				Unneeded: []encconfig.Key{key("gcm2"), key("gcm1")}, Counted: &plan.Counted{Stored: []encconfig.Key{key("gcm1")}},
+			},
+			plan.Goal{Target: key("gcm3"), Keep: 2},
+			"close",
+		},
+		{
+			"settled anew after a count that contradicted the migration => migrate",
+			plan.Observed{
+				Nodes: nodes("", "gcm2 gcm1"), Progress: plan.Progress{Settled: true}, Counted: &plan.Counted{Stored: []encconfig.Key{key("gcm1")}},
+			},
+			plan.Goal{Target: key("gcm2"), Keep: 2},
+			"migrate",
+		},
+		{
 			"migrated, an old key beyond retention and proven unneeded => it leaves",
 			plan.Observed{
-				Nodes: nodes("", "gcm4 gcm3 gcm2 gcm1 identity"), Progress: plan.Progress{Settled: true, Migrated: true},
+				Nodes: nodes("", "gcm4 gcm3 gcm2 gcm1 identity"), Progress: plan.Progress{Settled: true, Migrated: true}, Counted: &plan.Counted{},
 				Unneeded: []encconfig.Key{key("gcm3"), key("gcm2"), key("gcm1")},
 			},
 			plan.Goal{Target: key("gcm4"), Keep: 3},
@@ -132,7 +167,7 @@ func TestNext(t *testing.T) {
 		{
 			"retention of one key asked for => the one before the write key stays all the same",
 			plan.Observed{
-				Nodes: nodes("", "gcm3 gcm2 gcm1"), Progress: plan.Progress{Settled: true, Migrated: true},
+				Nodes: nodes("", "gcm3 gcm2 gcm1"), Progress: plan.Progress{Settled: true, Migrated: true}, Counted: &plan.Counted{},
 				Unneeded: []encconfig.Key{key("gcm2"), key("gcm1")},
 			},
 			plan.Goal{Target: key("gcm3"), Keep: 1},
@@ -140,7 +175,7 @@ func TestNext(t *testing.T) {
 		},
 		{
 			"migrated, old keys without proof => they stay",
-			plan.Observed{Nodes: nodes("", "gcm4 gcm3 gcm2 gcm1"), Progress: plan.Progress{Settled: true, Migrated: true}},
+			plan.Observed{Nodes: nodes("", "gcm4 gcm3 gcm2 gcm1"), Progress: plan.Progress{Settled: true, Migrated: true}, Counted: &plan.Counted{}},
 			plan.Goal{Target: key("gcm4"), Keep: 2},
 			"close",
 		},
@@ -284,7 +319,7 @@ func TestPreview_of_a_rotation_on_three_nodes(t *testing.T) {
 	for _, s := range steps {
 		kinds = append(kinds, string(s.Kind))
 	}
-	assert.Equal(t, []string{"push", "await", "push", "await", "settle", "migrate", "close", "done"}, kinds)
+	assert.Equal(t, []string{"push", "await", "push", "await", "settle", "migrate", "verify", "close", "done"}, kinds)
 }
 
 func TestPending_and_NewKey(t *testing.T) {

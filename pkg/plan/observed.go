@@ -21,6 +21,8 @@ type Observed struct {
 	Unneeded []encconfig.Key
 	// Aged: superseded revisions of what the goal's migration has rewritten are gone.
 	Aged bool
+	// Counted is what etcd was counted to hold since the migration, nil if it was not counted since.
+	Counted *Counted
 	// KubeadmStale: kubeadm's own configuration does not say of the flags what the goal says.
 	KubeadmStale bool
 }

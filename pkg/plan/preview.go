@@ -60,10 +60,12 @@ func (o Observed) After(s Step) Observed {
 		next.KubeadmStale = false
 	case Age:
 		next.Aged = true
+	case Verify:
+		next.Counted = &Counted{}
 	case Settle:
-		next.Progress.Settled = true
+		next.Progress.Settled, next.Counted = true, nil
 	case Migrate:
-		next.Progress.Migrated = true
+		next.Progress.Migrated, next.Counted = true, nil
 	case Close:
 		next.Progress.Closed = true
 	case Done:

@@ -30,6 +30,11 @@ type cluster struct {
 	// unneeded is what the last finished migration proved, once it is old enough.
 	unneeded, provenSoon []encconfig.Key
 	highest              uint64
+	// known is the highest key of the beginning: values may be under it and those before it.
+	known uint64
+	// counted is what the run has counted, refuted by write key whether a count has voided its migration.
+	counted *plan.Counted
+	refuted map[encconfig.Key]bool
 }
 
 type node struct {
@@ -40,7 +45,7 @@ type node struct {
 }
 
 func (c *cluster) observe(target encconfig.Key) plan.Observed {
-	o := plan.Observed{Progress: c.progress[target], Unneeded: c.unneeded}
+	o := plan.Observed{Progress: c.progress[target], Unneeded: c.unneeded, Counted: c.counted}
 	for _, n := range c.nodes {
 		file := n.file
 		o.Nodes = append(o.Nodes, plan.Node{Name: n.name, Config: &file, History: n.history, Loaded: n.loaded.Digest})
@@ -82,7 +87,7 @@ func (c *cluster) write(n *node) {
 func (c *cluster) happen() {
 	for range rapid.IntRange(0, 4).Draw(c.t, "events") {
 		n := c.nodes[rapid.IntRange(0, len(c.nodes)-1).Draw(c.t, "node")]
-		switch rapid.SampledFrom([]string{"reload", "write", "write", "age"}).Draw(c.t, "event") {
+		switch rapid.SampledFrom([]string{"reload", "write", "write", "age", "plant"}).Draw(c.t, "event") {
 		case "reload": // or a restart: both load the file
 			n.loaded = n.file
 		case "write":
@@ -92,13 +97,49 @@ func (c *cluster) happen() {
 				c.unneeded, c.provenSoon = c.provenSoon, nil
 			}
 			clear(c.superseded)
+		case "plant":
+			c.plant()
 		}
 		c.check()
 	}
 }
 
+// plant lets a value appear under an old key that every kube-apiserver can read, as a write that took very long, or one that
+// went past the kube-apiservers. No record knows of it. What comes after the count is beyond any proof.
+func (c *cluster) plant() {
+	if c.counted != nil {
+		return
+	}
+	rule := rapid.IntRange(0, len(c.nodes[0].file.Rules)-1).Draw(c.t, "rule")
+	k := rapid.SampledFrom(c.nodes[0].file.Rules[rule].Keys).Draw(c.t, "old key")
+	lacks := func(n *node) bool { return n.loaded.Rules[rule].Index(k) < 0 || n.file.Rules[rule].Index(k) < 0 }
+	if slices.ContainsFunc(c.nodes, lacks) || keys.Number(k.Name) > c.known && !written(c, k) {
+		return
+	}
+	c.stored[rule][encconfig.Key{Provider: k.Provider, Name: k.Name}] = true
+}
+
+// count is a count of everything. One that finds values of migrated rules under other keys voids the migration, once.
+func (c *cluster) count(target encconfig.Key) {
+	c.counted = &plan.Counted{}
+	contradicted := false
+	for i, values := range c.stored {
+		for k := range values {
+			contradicted = contradicted || c.nodes[0].file.Rules[i].Encrypts() && !k.Is(target)
+			if k.Provider != encconfig.Identity {
+				c.counted.Stored = append(c.counted.Stored, k)
+			}
+		}
+	}
+	if contradicted && !c.refuted[target] {
+		c.refuted[target] = true
+		c.progress[target] = plan.Progress{}
+	}
+}
+
 // run carries out a goal until it is done, or is killed. It tells whether the goal was reached.
 func (c *cluster) run(g plan.Goal, mayDie bool) bool {
+	c.counted = nil
 	for range 40 {
 		c.happen()
 		if mayDie && rapid.IntRange(0, 7).Draw(c.t, "kill") == 0 {
@@ -133,6 +174,9 @@ func (c *cluster) run(g plan.Goal, mayDie bool) bool {
 func (c *cluster) carryOut(step plan.Step, g plan.Goal, mayDie bool) bool {
 	p := c.progress[g.Target]
 	switch step.Kind {
+	case plan.Verify:
+		c.count(g.Target)
+		return true
 	case plan.Await:
 		for _, n := range c.nodes {
 			n.loaded = n.file
@@ -140,10 +184,10 @@ func (c *cluster) carryOut(step plan.Step, g plan.Goal, mayDie bool) bool {
 	case plan.Push:
 		return c.push(step, mayDie)
 	case plan.Settle:
-		p.Settled = true
+		p.Settled, c.counted = true, nil
 	case plan.Migrate:
 		c.migrate(g.Target)
-		p.Migrated = true
+		p.Migrated, c.counted = true, nil
 	case plan.Close:
 		p.Closed = true
 	}
@@ -205,7 +249,7 @@ func draw(t *rapid.T) *cluster {
 	provider := rapid.SampledFrom(encconfig.LocalProviders())
 	d := encconfig.Description{Digest: "start"}
 	name := uint64(0)
-	c := &cluster{t: t, stored: map[int]map[encconfig.Key]bool{}, superseded: map[int]map[encconfig.Key]bool{}, progress: map[encconfig.Key]plan.Progress{}}
+	c := &cluster{t: t, stored: map[int]map[encconfig.Key]bool{}, superseded: map[int]map[encconfig.Key]bool{}, progress: map[encconfig.Key]plan.Progress{}, refuted: map[encconfig.Key]bool{}}
 	for i := range rapid.IntRange(1, 3).Draw(t, "rules") {
 		r := encconfig.Rule{Resources: []string{fmt.Sprintf("r%d", i)}}
 		for range rapid.IntRange(1, 4).Draw(t, "keys") {
@@ -227,7 +271,7 @@ func draw(t *rapid.T) *cluster {
 		}
 		d.Rules = append(d.Rules, r)
 	}
-	c.highest = name
+	c.highest, c.known = name, name
 	for i := range rapid.IntRange(1, 3).Draw(t, "nodes") {
 		c.nodes = append(c.nodes, &node{name: fmt.Sprintf("n%d", i+1), file: d, loaded: d})
 	}

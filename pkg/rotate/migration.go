@@ -158,11 +158,17 @@ func (r *Run) verdict() (string, error) {
 	return fmt.Sprintf(": %d migrated, nothing is stale", migrated), nil
 }
 
-// close ends the record.
+// close ends the record. What a count contradicts is not on record as migrated from then on, so that status says of it that
+// it is not known. Killed in between, a run that goes on migrates it again.
 func (r *Run) close(ctx context.Context) error {
 	now, err := r.cluster.Now(ctx)
 	if err != nil {
 		return err
+	}
+	if len(r.off()) > 0 {
+		if err := r.ledger().Update(ctx, func(l *ledger.Ledger) { l.Refute(*r.counted.found) }); err != nil {
+			return err
+		}
 	}
 	return r.note(ctx, func(rec *ledger.Rotation) {
 		rec.CompletionTime, rec.Aborted = &now, r.goal.Abort

@@ -19,7 +19,7 @@ import (
 func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
 	evidence, failed := r.observer.Instances(ctx, r.view.ControlPlane)
 	r.view.Evidence, r.view.Errors = evidence, failed
-	o := plan.Observed{}
+	o := plan.Observed{Counted: r.counted.planned()}
 	for _, in := range r.view.ControlPlane.Instances {
 		file := r.files[in.Node]
 		n := plan.Node{

@@ -146,7 +146,7 @@ func (r *Run) check(ctx context.Context, o plan.Observed, book *ledger.Ledger) (
 			return false, err
 		}
 	}
-	return steps[0].Kind == plan.Close, nil
+	return nothingToDo(steps), nil
 }
 
 // checkGoal asks for the rights that the goal's migrations need, and learns which groups are stored elsewhere.
@@ -156,6 +156,13 @@ func (r *Run) checkGoal(ctx context.Context, o plan.Observed) error {
 		d = *file
 	}
 	return r.checkMigration(ctx, d)
+}
+
+// nothingToDo tells whether a plan would only look, and close its record.
+func nothingToDo(steps []plan.Step) bool {
+	return !slices.ContainsFunc(steps, func(s plan.Step) bool {
+		return s.Kind != plan.Verify && s.Kind != plan.Close && s.Kind != plan.Done
+	})
 }
 
 func (r *Run) edits(steps []plan.Step) bool {

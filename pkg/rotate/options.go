@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
@@ -68,6 +69,10 @@ type Options struct {
 	ConvergeTimeout time.Duration
 	// Migration says how objects are migrated.
 	Migration migrator.Settings
+
+	// Count counts what etcd holds of what the configuration has keys for; its steps are told as progress. nil: it is not
+	// counted. It is a function since a verification is an orchestration of its own, which knows of the permissions here.
+	Count func(context.Context, event.Sink) (*ledger.Verification, error)
 
 	// By is who runs it, as user@host.
 	By string

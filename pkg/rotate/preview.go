@@ -99,7 +99,7 @@ func (r *Run) planOnOff(ctx context.Context, p *v1alpha1.RotationPlan, on string
 	if err != nil {
 		return nil, r.explain(ctx, "plan", err)
 	}
-	if steps[0].Kind == plan.Close {
+	if nothingToDo(steps) {
 		p.Goal, p.Steps = "change nothing: "+r.already(o)+on, inspect
 		return p, nil
 	}
@@ -215,15 +215,15 @@ func (r *Run) Result() string {
 	case r.Mode == Abort:
 		return fmt.Sprintf("rotation to key %s taken back: the configuration is without it on every node", k)
 	case r.Mode == MigrateOnly:
-		return "migrated: nothing of these resources is stale"
+		return "migrated: by its baseline nothing of these resources is stale"
 	case r.Mode == Enable:
-		return fmt.Sprintf("encryption is on: key %s writes %s on every kube-apiserver, and %s", k, strings.Join(r.goalResources(), ", "), r.migrated())
+		return fmt.Sprintf("encryption is on: key %s writes %s on every kube-apiserver; %s", k, strings.Join(r.goalResources(), ", "), r.migrated())
 	case r.Mode == Disable && r.RemoveFlags:
-		return "encryption is off, and no kube-apiserver has its flags any more; the keys stay in each node's history in " + project.NodeHistoryDir
+		return "encryption is off, and no kube-apiserver has its flags any more; the keys stay in each node's history in " + project.NodeHistoryDir + r.proof()
 	case r.Mode == Disable:
-		return fmt.Sprintf("%s stored in plaintext; the keys stay as read keys", areStored(r.goalResources()))
+		return fmt.Sprintf("%s stored in plaintext; the keys stay as read keys%s", areStored(r.goalResources()), r.proof())
 	}
-	return fmt.Sprintf("rotated to key %s: it writes on every kube-apiserver, and %s", k, r.migrated())
+	return fmt.Sprintf("rotated to key %s: it writes on every kube-apiserver; %s", k, r.migrated())
 }
 
 // goalResources are those of the goal, or all that is encrypted.
@@ -241,8 +241,32 @@ func (r *Run) migrated() string {
 		objects += r.record.Migrations[res.Name()].Objects
 		names = append(names, res.Name())
 	}
-	if len(names) == 0 {
+	switch {
+	case r.counted != nil && r.counted.found != nil && len(r.countedFor()) > 0:
+		return "counted in etcd: " + r.countedText()
+	case len(names) == 0:
 		return "nothing of it has to be migrated"
 	}
-	return fmt.Sprintf("all %d objects of %s are stored with it", objects, strings.Join(names, ", "))
+	return fmt.Sprintf("by baselines all %d objects of %s are stored with it%s", objects, strings.Join(names, ", "), r.uncounted())
+}
+
+// uncounted says why there is no count, if there should be one.
+func (r *Run) uncounted() string {
+	if r.counted == nil || r.counted.why == "" {
+		return ""
+	}
+	return " (etcd was not counted: " + r.counted.why + ")"
+}
+
+// proof says by what it is known that everything is in plaintext.
+func (r *Run) proof() string {
+	switch {
+	case r.counted == nil:
+		return ""
+	case r.counted.found == nil:
+		return "; proven by baselines" + r.uncounted()
+	case len(r.countedFor()) == 0:
+		return ""
+	}
+	return "; counted in etcd: " + r.countedText()
 }

@@ -81,7 +81,7 @@ func stages(p *v1alpha1.RotationPlan) []string {
 
 func TestPlan(t *testing.T) {
 	t.Parallel()
-	rotation := []string{"add-read-key", "await", "promote", "await", "settle", "migrate", "close"}
+	rotation := []string{"add-read-key", "await", "promote", "await", "settle", "migrate", "verify", "close"}
 	tests := map[string]struct {
 		run    *Run
 		goal   string
@@ -95,7 +95,7 @@ func TestPlan(t *testing.T) {
 		},
 		"one node needs no read key first": {
 			previewed(Begin, onRecord(), "n1"), "rotate to a new aesgcm key on 1 control-plane node(s): n1",
-			[]string{"add-write-key", "await", "settle", "migrate", "close"},
+			[]string{"add-write-key", "await", "settle", "migrate", "verify", "close"},
 		},
 		"resume": {previewed(Resume, onRecord(), "n1"), "resume the rotation under way on 1 control-plane node(s): n1", []string{"inspect"}},
 		"abort":  {previewed(Abort, onRecord(), "n1"), "abort the rotation under way on 1 control-plane node(s): n1", []string{"inspect"}},

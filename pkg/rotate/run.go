@@ -40,6 +40,8 @@ type state struct {
 	record ledger.Rotation
 	// reports of migrations, by resource.
 	reports []migrate.Report
+	// counted is what etcd was counted to hold since the last migration, nil if it was not counted since.
+	counted *counted
 	// number counts the steps.
 	number int
 	// pushed: a file may have been changed by this run.
@@ -160,6 +162,9 @@ func (r *Run) follow(ctx context.Context) error {
 		if err != nil {
 			return r.explain(ctx, r.stage(step), err)
 		}
+		if step.Kind == plan.Close {
+			return r.ended()
+		}
 		r.last, r.ahead = step, o.After(step)
 	}
 }
@@ -204,9 +209,13 @@ func (r *Run) carryOut(ctx context.Context, step plan.Step) (result string, err 
 	case plan.Push:
 		return "", r.push(ctx, step)
 	case plan.Settle:
+		r.counted = nil
 		return "", r.settle(ctx)
 	case plan.Migrate:
+		r.counted = nil
 		return r.migrate(ctx)
+	case plan.Verify:
+		return r.verify(ctx)
 	case plan.Close:
 		return "", r.close(ctx)
 	default:

@@ -57,6 +57,8 @@ func (r *Run) text(s plan.Step) string {
 		return r.migrateText()
 	case plan.Age:
 		return "wait until encrypted revisions that were superseded are compacted"
+	case plan.Verify:
+		return "count in etcd under which keys values are stored"
 	case plan.Close:
 		return "finish the record"
 	case plan.Done:

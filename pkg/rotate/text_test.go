@@ -62,6 +62,7 @@ func TestStageAndTextOfEachStep(t *testing.T) {
 		"await":   {Begin, plan.Step{Kind: plan.Await}, "await", "wait until each of the 2 kube-apiservers has loaded the file of its node (it looks once a minute)"},
 		"settle":  {Begin, plan.Step{Kind: plan.Settle}, "settle", "let writes in flight end and record baselines"},
 		"migrate": {Begin, plan.Step{Kind: plan.Migrate}, "migrate", "migrate every encrypted resource to key aesgcm/2"},
+		"verify":  {Begin, plan.Step{Kind: plan.Verify}, "verify", "count in etcd under which keys values are stored"},
 		"close":   {Begin, plan.Step{Kind: plan.Close}, "close", "finish the record"},
 		"done":    {Begin, plan.Step{Kind: plan.Done}, "done", "done"},
 	}

@@ -84,7 +84,7 @@ func (t *tour) everything() bool { return len(t.resources) == 1 && t.resources[0
 // walk counts the resources one after the other. All of those in one etcd are read at one revision, unless that is compacted
 // meanwhile.
 func (t *tour) walk(ctx context.Context, agent asker) (*Result, error) {
-	result := &Result{Config: t.config, Everything: t.everything()}
+	result := &Result{Config: t.config, Everything: t.everything(), Decrypted: t.Decrypt}
 	var asked, whole []string
 	for i, r := range t.resources {
 		servers, err := t.servers(r)

@@ -25,6 +25,8 @@ type Result struct {
 	// Everything is that no resource was asked for by name: what no rule is about is no matter of the verdict then, as long as it
 	// is as it should be.
 	Everything bool
+	// Decrypted is that the values were opened, and not only looked at.
+	Decrypted bool
 }
 
 // Source says where the values were read.

@@ -10,11 +10,11 @@ func long() string {
 		Store resources in plaintext again: all that are encrypted, or those of --resources.
 
 		One step at a time, each proven before the next: plaintext becomes what is written everywhere, while every key
-		stays as a read key; every kube-apiserver proves that it has loaded that; and what is stored is migrated. No
-		kube-apiserver is restarted, and everything stays readable throughout.
+		stays as a read key; every kube-apiserver proves that it has loaded that; what is stored is migrated; and what etcd
+		holds is counted. No kube-apiserver is restarted, and everything stays readable throughout.
 
-		With --remove-flags it goes on to the end, once the migration has proven that nothing encrypted is left and
-		superseded revisions are compacted (two intervals, ten minutes by default): kubeadm's configuration and, one node
+		With --remove-flags it goes on to the end, once the migration and the count have shown that nothing encrypted is
+		left and superseded revisions are compacted (two intervals, ten minutes by default): kubeadm's configuration and, one node
 		after another, the manifests lose the flags and the mount. A guard on the node puts the manifest back if its
 		kube-apiserver is not ready within --rollback-after. The configuration and each node's history stay where they
 		are, root only: a backup of etcd may still need their keys.
@@ -22,7 +22,7 @@ func long() string {
 		It can be stopped at any time, also by force: --resume goes on from what it finds, and the command enable turns
 		encryption on again.
 
-		Exit codes: 0 done or already so, 1 error, 124 a kube-apiserver was not ready in time (resume later), 130 interrupted.`)
+		Exit codes: 0 done or already so, 1 error, 2 etcd still holds encrypted values, 124 a kube-apiserver was not ready in time (resume later), 130 interrupted.`)
 }
 
 func examples() string {

@@ -14,7 +14,7 @@ func long() string {
 		read key is put on every control-plane node. One node after another, the manifest of its kube-apiserver gets the
 		flags and a mount; the kube-apiserver restarts, is ready and proves what it has loaded. kubeadm's own configuration
 		gets the same, so that upgrades and joins keep it. Then the key is promoted to write key everywhere without a
-		restart, and what is stored is migrated. Where encryption is on already, no kube-apiserver is restarted.
+		restart, what is stored is migrated, and what etcd holds is counted. Where encryption is on already, no kube-apiserver is restarted.
 
 		The way back is on the node: a guard, a static pod there, edits the manifest and stays until the kube-apiserver is
 		ready. If that takes longer than --rollback-after, it puts the old manifest back byte for byte and says why. It needs
@@ -23,7 +23,7 @@ func long() string {
 		It can be stopped at any time, also by force: --resume goes on from what it finds, and the command disable takes it
 		back. A resource that shall not be encrypted any more is for disable --resources.
 
-		Exit codes: 0 done or already so, 1 error, 124 a kube-apiserver was not ready in time (resume later), 130 interrupted.`)
+		Exit codes: 0 done or already so, 1 error, 2 done, and etcd holds values that are not stored with the key, 124 a kube-apiserver was not ready in time (resume later), 130 interrupted.`)
 }
 
 func examples() string {

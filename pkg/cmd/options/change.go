@@ -14,7 +14,11 @@ import (
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/verify"
 )
 
 // Change are the flags of commands that change what writes: they make a plan, ask for consent, and carry it out.
@@ -60,6 +64,7 @@ func (c *Change) Run(ctx context.Context, o rotate.Options) error {
 	defer closeSink()
 	o.Image, o.JobTimeout, o.ConvergeTimeout = c.Agent.Image, c.Agent.JobTimeout, c.Agent.ConvergeTimeout
 	o.Migration, o.By, o.Emit = c.Migration.Settings(), Who(), emit
+	o.Count = c.counter(cluster)
 	run, err := rotate.New(cluster, o)
 	if err != nil {
 		return err
@@ -81,6 +86,15 @@ func (c *Change) Run(ctx context.Context, o rotate.Options) error {
 		return err
 	}
 	return carryOut(ctx, run, emit)
+}
+
+// counter counts what etcd holds with the agent that the change uses. No object is named, so no name is kept.
+func (c *Change) counter(cluster *kube.Cluster) func(context.Context, event.Sink) (*ledger.Verification, error) {
+	return func(ctx context.Context, emit event.Sink) (*ledger.Verification, error) {
+		return verify.Online{
+			Cluster: cluster, Observer: observe.New(cluster), Image: c.Agent.Image, JobTimeout: c.Agent.JobTimeout, Emit: emit,
+		}.Count(ctx, Who())
+	}
 }
 
 func carryOut(ctx context.Context, run *rotate.Run, emit event.Sink) error {

@@ -11,18 +11,20 @@ func long() string {
 
 		One step at a time, each proven before the next: a new key is made on a control-plane node and added as a read
 		key everywhere; every kube-apiserver proves that it has loaded it; the key is promoted to write key everywhere,
-		and proven again; baselines are recorded; every encrypted resource is migrated; and keys beyond --keep leave the
-		configuration once nothing can need them. No kube-apiserver is restarted. Everything stays readable throughout.
+		and proven again; baselines are recorded; every encrypted resource is migrated; what etcd holds is counted, by key;
+		and keys beyond --keep leave the configuration once nothing can need them. No kube-apiserver is restarted.
+		Everything stays readable throughout.
 
 		Files are changed by short-lived Jobs, one on each control-plane node, that run as root with the folder of the
-		encryption configuration and their own history folder, and nothing else of the node. Keys never leave the
-		control plane: they travel between nodes sealed, and this program relays what it can't open.
+		encryption configuration and their own history folder, and nothing else of the node; the one that counts has the
+		kube-apiserver's certificate for etcd besides, and all of it read-only. Keys never leave the control plane: they
+		travel between nodes sealed, and this program relays what it can't open.
 
 		It can be stopped at any time, also by force. Whatever it was doing, every object stays readable, and nothing
 		has to be cleaned up: --resume goes on from what it finds, and --abort takes the new key back as long as nothing
 		can have been written with it.
 
-		Exit codes: 0 done, 1 error, 124 a kube-apiserver has not loaded its file in time (resume later), 130 interrupted.`)
+		Exit codes: 0 done, 1 error, 2 done, and etcd holds values that are not stored with the key, 124 a kube-apiserver has not loaded its file in time (resume later), 130 interrupted.`)
 }
 
 func examples() string {

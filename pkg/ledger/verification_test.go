@@ -1,0 +1,99 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+)
+
+// counted is a count at a time that has seen values under the keys.
+func counted(at time.Time, names ...string) ledger.Verification {
+	v := ledger.Verification{Time: at, Outcome: ledger.Clean}
+	for _, name := range names {
+		v.Keys = append(v.Keys, key(name))
+	}
+	return v
+}
+
+func TestTheLatestVerificationStaysOnRecord(t *testing.T) {
+	t.Parallel()
+	var l ledger.Ledger
+	l.Note(counted(start.Add(time.Hour), "2"))
+	l.Note(counted(start, "1")) // began earlier, ended later
+	require.NotNil(t, l.Verification)
+	assert.Equal(t, start.Add(time.Hour), l.Verification.Time)
+	assert.Equal(t, []ledger.Sighting{{Key: key("2"), Time: start.Add(time.Hour)}, {Key: key("1"), Time: start}}, l.Sightings, "what was seen counts all the same")
+
+	l.Note(counted(start.Add(2*time.Hour), "1"))
+	assert.Equal(t, []ledger.Sighting{{Key: key("1"), Time: start.Add(2 * time.Hour)}, {Key: key("2"), Time: start.Add(time.Hour)}}, l.Sightings)
+}
+
+func TestAKeyThatAValueWasSeenUnderIsNeeded(t *testing.T) {
+	t.Parallel()
+	one, two, three := config("1"), config("2", "1"), config("3", "2", "1")
+	migrated := start.Add(3*time.Hour + 30*time.Minute) // by rotation 3
+	tests := map[string]struct {
+		seen time.Time
+		want []encconfig.Key
+	}{
+		"never":                                {time.Time{}, []encconfig.Key{key("2"), key("1")}},
+		"before the migration away from it":    {migrated.Add(-time.Minute), []encconfig.Key{key("2"), key("1")}},
+		"when the migration ended":             {migrated, []encconfig.Key{key("2")}},
+		"since the migration, an hour ago":     {migrated.Add(time.Hour), []encconfig.Key{key("2")}},
+		"just now, whenever the migration was": {start.Add(100 * time.Hour), []encconfig.Key{key("2")}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := ledger.Ledger{Rotations: []ledger.Rotation{rotated(2, one, two), rotated(3, two, three)}}
+			if !tt.seen.IsZero() {
+				l.Note(counted(tt.seen, "1"))
+			}
+			assert.Equal(t, tt.want, l.Unneeded(three, []string{"secrets", "configmaps"}, start.Add(100*time.Hour), time.Hour))
+		})
+	}
+}
+
+func TestACountRefutesWhatWasMigratedBeforeIt(t *testing.T) {
+	t.Parallel()
+	one, two := config("1"), config("2", "1")
+	after := start.Add(10 * time.Hour)
+	stale := ledger.StoredResource{Name: "secrets", WriteKey: key("2"), Objects: 9, Stale: 1}
+	plain := ledger.StoredResource{Name: "secrets", WriteKey: key("2"), Objects: 9, Plaintext: 1}
+	unreadable := ledger.StoredResource{Name: "secrets", WriteKey: key("2"), Objects: 9, Unreadable: 1}
+	under1 := ledger.StoredResource{Name: "secrets", WriteKey: key("1"), Objects: 9, Stale: 1}
+	tests := map[string]struct {
+		at    time.Time
+		found ledger.StoredResource
+		gone  []string
+	}{
+		"a value under an old key":                        {after, stale, []string{"secrets"}},
+		"a value in plaintext":                            {after, plain, []string{"secrets"}},
+		"a value that no migration can store again":       {after, unreadable, nil},
+		"all as it should be":                             {after, ledger.StoredResource{Name: "secrets", WriteKey: key("2"), Objects: 9}, nil},
+		"counted before the migration had ended":          {start.Add(2*time.Hour + 29*time.Minute), stale, nil},
+		"by a configuration that writes with another key": {after, under1, nil},
+		"of a resource that was not migrated":             {after, ledger.StoredResource{Name: "widgets.example.com", WriteKey: key("2"), Stale: 1}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := ledger.Ledger{Rotations: []ledger.Rotation{rotated(2, one, two)}}
+			assert.Equal(t, tt.gone, l.Refute(ledger.Verification{Time: tt.at, Resources: []ledger.StoredResource{tt.found}}))
+			assert.Equal(t, len(tt.gone) == 0, l.Rotations[0].Settled([]string{"secrets"}))
+			assert.True(t, l.Rotations[0].Migrated([]string{"configmaps"}), "another resource is not touched")
+		})
+	}
+	open := rotated(2, one, two)
+	open.Migrations["secrets"] = ledger.Migration{Baseline: "100"}
+	l := ledger.Ledger{Rotations: []ledger.Rotation{open}}
+	assert.Empty(t, l.Refute(ledger.Verification{Time: after, Resources: []ledger.StoredResource{stale}}), "it is being migrated")
+}

@@ -1,0 +1,73 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/census"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+)
+
+// recorded is how many resources a record names at most. Those with most values that are not as they should be come first.
+const recorded = 100
+
+// Record is what goes on record of a verification of a live cluster: numbers and names of keys.
+func Record(r Result, by string) ledger.Verification {
+	v, about := verdict(&r)
+	rec := ledger.Verification{
+		Time: r.Source.Time, By: by, Outcome: string(v.Outcome), Digest: r.Config.Digest, Revision: r.Source.Revision,
+		Decrypted: r.Decrypted, Whole: r.Census.Whole, Objects: v.Objects, Off: v.Objects - v.Current - v.Unjudged, Keys: seen(r),
+	}
+	if !r.bare() {
+		r.Census = about
+	}
+	for _, t := range r.Census.Tallies {
+		rec.Resources = append(rec.Resources, storedOf(t))
+	}
+	slices.SortStableFunc(rec.Resources, func(a, b ledger.StoredResource) int { return cmp.Compare(b.Off(), a.Off()) })
+	rec.Resources = rec.Resources[:min(len(rec.Resources), recorded)]
+	return rec
+}
+
+// storedOf sums up a tally.
+func storedOf(t census.Tally) ledger.StoredResource {
+	res := ledger.StoredResource{Name: t.Resource, WriteKey: t.WriteKey, Objects: t.Objects}
+	for _, g := range t.Groups {
+		switch {
+		case g.State == census.Current, g.State == census.Unjudged:
+		case g.State == census.Stale:
+			res.Stale += g.Objects
+		case g.State == census.Plaintext && g.Readable:
+			res.Plaintext += g.Objects
+		default:
+			res.Unreadable += g.Objects
+		}
+	}
+	return res
+}
+
+// seen are the keys of the configuration that values name, all of them where the keys could not be told apart.
+func seen(r Result) (keys []encconfig.Key) {
+	for _, k := range r.Config.Keys() {
+		if k.Provider != encconfig.Identity && slices.ContainsFunc(r.Census.Tallies, func(t census.Tally) bool {
+			return slices.ContainsFunc(t.Groups, func(g census.Group) bool { return g.Others || k.Is(g.NamedKey()) })
+		}) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// Count verifies, for the record. It is what a rotation asks before it takes something away.
+func (o Online) Count(ctx context.Context, by string) (*ledger.Verification, error) {
+	result, err := o.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return new(Record(*result, by)), nil
+}
