@@ -36,6 +36,7 @@ func Assess(s *Seen, cluster v1alpha1.Cluster) *v1alpha1.EncryptionStatus {
 	}
 	st.Type = typeOf(st)
 	rotationOf(st, s.View.Ledger)
+	st.Verification = verifiedOf(st, s.View.Ledger)
 	conclude(st, s)
 	return st
 }

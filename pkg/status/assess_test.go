@@ -57,7 +57,8 @@ func TestAssess(t *testing.T) {
 // healthy are all scenarios of which may be said that all is well.
 func healthy() []string {
 	return []string{
-		"all is well", "one node, all is well", "a rotation was taken back", "objects that are not newer were found current",
+		"all is well", "all is well and verified", "verified before the configuration changed",
+		"verified before the last migration, with values that were stale", "verified everything, without proof", "one node, all is well", "a rotation was taken back", "objects that are not newer were found current",
 		"one resource is decrypted", "kubeadm keeps the flags",
 	}
 }

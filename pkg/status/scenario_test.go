@@ -90,6 +90,18 @@ func record(s *status.Seen, change func(*ledger.Rotation)) {
 	}
 }
 
+// verified puts a verification of the loaded configuration on record, on the 12th, unless it is told otherwise.
+func verified(s *status.Seen, change func(*ledger.Verification)) {
+	v := ledger.Verification{
+		Time: day(12), By: "ann@laptop", Outcome: ledger.Clean, Digest: digest("b"), Revision: 4711, Objects: 320,
+		Whole: []string{"configmaps", "secrets"}, Resources: []ledger.StoredResource{{Name: "secrets"}, {Name: "configmaps"}},
+	}
+	if change != nil {
+		change(&v)
+	}
+	s.View.Ledger.Note(v)
+}
+
 // each changes what every kube-apiserver tells.
 func each(s *status.Seen, change func(*reload.Evidence)) {
 	for node, e := range s.View.Evidence {
@@ -124,6 +136,25 @@ func rotating() map[string]func(*status.Seen) {
 			s.View.Evidence["n2"] = reload.Evidence{Version: "v1.37.1", TellsHash: true, Started: day(1)}
 		},
 		"all is well": func(s *status.Seen) { record(s, nil) },
+		"all is well and verified": func(s *status.Seen) {
+			record(s, nil)
+			verified(s, nil)
+		},
+		"verified before the configuration changed": func(s *status.Seen) {
+			record(s, nil)
+			verified(s, func(v *ledger.Verification) { v.Time, v.Digest = day(9), digest("a") })
+		},
+		"verified before the last migration, with values that were stale": func(s *status.Seen) {
+			record(s, nil)
+			verified(s, func(v *ledger.Verification) {
+				v.Time, v.Outcome, v.Off, v.Objects = day(9), ledger.Found, 2, 1234
+				v.Resources = append(v.Resources, ledger.StoredResource{Name: "widgets.example.com"}, ledger.StoredResource{Name: "deployments.apps"})
+			})
+		},
+		"verified everything, without proof": func(s *status.Seen) {
+			record(s, nil)
+			verified(s, func(v *ledger.Verification) { v.Outcome, v.Whole, v.Decrypted = ledger.Unproven, []string{"*.*"}, true })
+		},
 		"one node, all is well": func(s *status.Seen) {
 			s.View.ControlPlane.Instances = s.View.ControlPlane.Instances[:1]
 			record(s, nil)

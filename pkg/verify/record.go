@@ -7,9 +7,12 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/census"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 )
 
@@ -61,6 +64,24 @@ func seen(r Result) (keys []encconfig.Key) {
 		}
 	}
 	return keys
+}
+
+// noteTimeout bounds how long a verification waits for its record to be written.
+const noteTimeout = 15 * time.Second
+
+// Note puts what a verification found on record. That is no part of its result: where it can't be written, such as without the
+// right to, a notice says so.
+func (o Online) Note(ctx context.Context, result Result, by string) {
+	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
+	defer cancel()
+	v := Record(result, by)
+	err := ledger.Store{Client: o.Cluster.Typed.CoreV1()}.Update(ctx, func(l *ledger.Ledger) {
+		l.Note(v)
+		l.Refute(v)
+	})
+	if err != nil {
+		o.Emit(event.Notice{Text: "the result is not on record, so status will not tell of it: " + hint.OneLine(err.Error())})
+	}
 }
 
 // Count verifies, for the record. It is what a rotation asks before it takes something away.

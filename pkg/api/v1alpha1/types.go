@@ -44,6 +44,8 @@ type EncryptionStatus struct {
 	Rotation *RotationStatus `json:"rotation,omitempty"`
 	// Migration is the last migration on record, or the one under way.
 	Migration *MigrationStatus `json:"migration,omitempty"`
+	// Verification is the last count of what etcd holds on record, nil if there was none.
+	Verification *VerificationStatus `json:"verification,omitempty"`
 	// Kubeadm is what kubeadm's own configuration says, nil if it has none or it can't be read.
 	Kubeadm *KubeadmStatus `json:"kubeadm,omitempty"`
 	// ManagedBy is the tool or the service that runs this control plane, if this program leaves it alone.
@@ -191,6 +193,31 @@ type MigrationStatus struct {
 	State       string       `json:"state"`
 	Resources   []string     `json:"resources"`
 	CompletedAt *metav1.Time `json:"completionTime,omitempty"`
+}
+
+// VerificationStatus is the last verification on record. It says how it was at its time.
+type VerificationStatus struct {
+	Time metav1.Time `json:"time"`
+	By   string      `json:"by"`
+	// Outcome is Clean, Found or Unproven.
+	Outcome string `json:"outcome"`
+	// Digest is the configuration that was judged by, absent if there was none.
+	Digest string `json:"digest,omitempty"`
+	// SameConfiguration is true if that is what all kube-apiservers have loaded now.
+	SameConfiguration bool `json:"sameConfiguration"`
+	// MigratedSince is true if a migration has ended since.
+	MigratedSince bool `json:"migratedSince"`
+	// Revision of etcd that was read.
+	Revision int64 `json:"revision"`
+	// Decrypted is true if each value was opened as well.
+	Decrypted bool `json:"decrypted"`
+	// Everything is true if all resources were counted. Resources are those that the configuration names or that have values not
+	// as they should be, the first hundred.
+	Everything bool     `json:"everything"`
+	Resources  []string `json:"resources"`
+	// Objects is the number of values that were counted, NotAsConfigured that of those not stored as the configuration says.
+	Objects         int64 `json:"objects"`
+	NotAsConfigured int64 `json:"notAsConfigured"`
 }
 
 // RotationPlan is what `rotate --dry-run` would do.

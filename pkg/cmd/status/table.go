@@ -53,6 +53,7 @@ func summary(b *strings.Builder, st *v1alpha1.EncryptionStatus) {
 	} else {
 		fmt.Fprintf(w, "Encryption:\t%s\n", encryption(st))
 		fmt.Fprintf(w, "Rotation:\t%s\n", rotation(st))
+		fmt.Fprintf(w, "Verified:\t%s\n", verified(st.Verification))
 	}
 	_ = w.Flush()
 	fmt.Fprintf(b, "\n%s\n", term.Escape(st.Summary))

@@ -82,6 +82,7 @@ func TestTableEscapesWhatComesFromTheCluster(t *testing.T) {
 	st.Rotation.To.Name, st.Rotation.Stage = evil, evil
 	st.Problems, st.Hints = []string{evil}, []string{evil}
 	st.Rotation.Command = evil
+	st.Verification = &v1alpha1.VerificationStatus{Outcome: evil, By: evil, Resources: []string{evil}}
 	for _, state := range []string{v1alpha1.Completed, v1alpha1.InProgress, v1alpha1.Aborted} {
 		st.Rotation.State = state
 		var out bytes.Buffer

@@ -74,7 +74,8 @@ func newCommand(shared options.Shared) (*Flags, *cobra.Command) {
 			A read-only agent on one control-plane node reads etcd with the kube-apiserver's own certificate. Each value
 			in etcd begins with the provider and the key that it was stored with; with --decrypt it is opened as well, on
 			the node, with the node's keys. No value leaves the node: only counts, and the names of objects that are not
-			as they should be. Nothing is changed.
+			as they should be. Nothing is changed but the record: the numbers go into the ledger, for status to show, if that
+			may be written.
 
 			With --snapshot a snapshot of etcd, or the db file of a member that is stopped, is read instead, on this
 			machine and without a cluster: which keys does this backup need? With --config: does this configuration have
@@ -197,7 +198,11 @@ func (f *Flags) ToOptions() (*Options, func(), error) {
 	}
 	o.Verify = func(ctx context.Context) (*verify.Result, error) {
 		defer closeSink() // before anything is printed
-		return online.Run(ctx)
+		result, err := online.Run(ctx)
+		if err == nil {
+			online.Note(ctx, *result, options.Who())
+		}
+		return result, err
 	}
 	return o, closeSink, nil
 }
