@@ -81,7 +81,7 @@ func read(b []byte) error {
 		return err
 	}
 	_, err = all(f.Latest, "")
-	return errors.Join(err, f.FreePages(noContext, func([]byte) error { return nil }))
+	return err
 }
 
 func TestDamage(t *testing.T) {
@@ -150,12 +150,6 @@ func TestDamage(t *testing.T) {
 		"a root that is a meta page is refused": {
 			func(b []byte, _ tree) []byte { setMeta(b, 16, 1); return b }, ErrDamaged, "root",
 		},
-		"a freelist beyond the pages is refused": {
-			func(b []byte, _ tree) []byte { setMeta(b, 32, 1<<20); return b }, ErrDamaged, "not there",
-		},
-		"a freelist within a tree is refused": {
-			func(b []byte, tr tree) []byte { setMeta(b, 32, uint64(tr.root)); return b }, ErrDamaged, "used twice",
-		},
 		"a page that leads to itself is refused": {
 			func(b []byte, tr tree) []byte {
 				u64(b[at(tr.root)+headerSize+(len(tr.leaves)-1)*elementSize+8:], uint64(tr.root))
@@ -215,25 +209,6 @@ func TestDamage(t *testing.T) {
 				return b
 			},
 			ErrDamaged, "more pages than there are",
-		},
-		"a freelist that is another page is refused": {
-			func(b []byte, _ tree) []byte {
-				b = append(b, make([]byte, pageSize)...)
-				setMeta(b, 40, uint64(len(b)/pageSize))
-				setMeta(b, 32, uint64(len(b)/pageSize-1))
-				return b
-			},
-			ErrDamaged, "not the list of free pages",
-		},
-		"a freelist that goes on beyond the file is refused": {
-			func(b []byte, _ tree) []byte {
-				b = append(b, encodePage(int64(len(b)/pageSize), 0x10, 1)...)
-				b = b[:len(b)-pageSize]
-				setMeta(b, 40, uint64(len(b)/pageSize))
-				setMeta(b, 32, uint64(len(b)/pageSize-1))
-				return b
-			},
-			ErrDamaged, "not the list of free pages",
 		},
 		"a bucket within a page that is larger than one is refused": {
 			func(b []byte, _ tree) []byte {
@@ -400,7 +375,6 @@ func TestAFileThatIsWrittenToWhileItIsRead(t *testing.T) {
 		require.NoError(t, write(w))
 		_, err = all(f.Latest, "")
 		assert.ErrorIs(t, err, ErrChanged, name)
-		assert.ErrorIs(t, f.FreePages(t.Context(), func([]byte) error { return nil }), ErrChanged, name)
 		require.NoError(t, errors.Join(w.Close(), f.Close()))
 	}
 }
@@ -417,28 +391,6 @@ func TestWhatCanNotBeOpened(t *testing.T) {
 	assert.ErrorIs(t, err, ErrForeign)
 	_, err = New(t.Context(), bytes.NewReader(nil), maxSize+512, Options{})
 	assert.ErrorIs(t, err, ErrForeign)
-}
-
-func TestABucketInABucketIsRefused(t *testing.T) {
-	t.Parallel()
-	s := newTestStore(t)
-	s.update(t, func(tx *bbolt.Tx) {
-		_, err := tx.Bucket([]byte("auth")).CreateBucket([]byte("inner"))
-		require.NoError(t, err)
-	})
-	assert.ErrorIs(t, read(s.snapshot(t)), ErrDamaged)
-}
-
-func TestTooManyBucketsAreRefused(t *testing.T) {
-	t.Parallel()
-	s := newTestStore(t)
-	s.update(t, func(tx *bbolt.Tx) {
-		for i := range maxBuckets {
-			_, err := tx.CreateBucket(fmt.Append(nil, i))
-			require.NoError(t, err)
-		}
-	})
-	assert.ErrorIs(t, read(s.snapshot(t)), ErrDamaged)
 }
 
 func TestAFileIsFoundToHaveChangedBeforeItsEnd(t *testing.T) {

@@ -47,7 +47,7 @@ func FuzzOpen(f *testing.F) {
 		}
 		file.maxKeys = 100
 		for name, walk := range map[string]func(context.Context, []string, Visit) error{
-			"latest": file.Latest, "superseded": file.Superseded, "remains": file.Remains,
+			"latest": file.Latest, "superseded": file.Superseded,
 		} {
 			handed := 0
 			err := walk(t.Context(), []string{""}, func(key, value []byte, _ int64) error {

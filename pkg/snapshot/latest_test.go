@@ -296,7 +296,6 @@ func TestAWalkEndsWithItsVisitor(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	assert.ErrorIs(t, f.Latest(ctx, []string{""}, nil), context.Canceled)
-	assert.ErrorIs(t, f.FreePages(ctx, nil), context.Canceled)
 	_, err := New(ctx, bytes.NewReader(s.snapshot(t)), int64(len(s.snapshot(t))), Options{})
 	assert.ErrorIs(t, err, context.Canceled)
 }

@@ -21,7 +21,7 @@ const (
 	// etcd's pages have the size of the machine's.
 	minPageSize = 4 << 10
 	maxPageSize = 64 << 10
-	// maxSize bounds what is kept for each page (FreePages): a bit, so 32 MiB. etcd advises 8 GiB at most.
+	// maxSize is far beyond the 8 GiB that etcd advises at most.
 	maxSize = 1 << 40
 )
 
@@ -30,7 +30,6 @@ type meta struct {
 	pageSize int64 // in bytes
 	root     int64 // page of the bucket of buckets
 	pages    int64 // the high-water mark: pages from this one on are not in use
-	freelist int64 // its page, -1 if there is none, which is so with etcd
 	commit   uint64
 }
 
@@ -86,7 +85,6 @@ func metaAt(file io.ReaderAt, size, offset int64) (meta, error) {
 	m := meta{
 		pageSize: int64(order.Uint32(b[8:])),
 		root:     number(b[16:]),
-		freelist: number(b[32:]),
 		pages:    number(b[40:]),
 		commit:   order.Uint64(b[48:]),
 	}

@@ -57,13 +57,11 @@ type walk struct {
 	ctx       context.Context //nolint:containedctx // a walk lives as long as the call that it is part of
 	direction direction
 	visit     func(element) error
-	// occupy is told which pages the tree has, if set.
-	occupy   func(first, count int64) error
-	left     int64            // pages that may still be read (rule 2)
-	compare  int64            // how many are left when the meta pages are read again (rule 6)
-	buffer   []byte           // of the page that was read last
-	branches [maxDepth][]byte // of the branch that is looked at, for each level
-	last     []byte           // the key before
+	left      int64            // pages that may still be read (rule 2)
+	compare   int64            // how many are left when the meta pages are read again (rule 6)
+	buffer    []byte           // of the page that was read last
+	branches  [maxDepth][]byte // of the branch that is looked at, for each level
+	last      []byte           // the key before
 }
 
 func (f *File) walk(ctx context.Context, d direction) *walk {
@@ -156,11 +154,6 @@ func (w *walk) read(id int64, depth int) (page, error) {
 	if count > 1 {
 		w.buffer = sized(w.buffer, count*pageSize)
 		if err := w.source.read(w.buffer[pageSize:], (id+1)*pageSize); err != nil {
-			return page{}, err
-		}
-	}
-	if w.occupy != nil {
-		if err := w.occupy(id, count); err != nil {
 			return page{}, err
 		}
 	}
