@@ -71,6 +71,9 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 
 		Etcd: etcdwalk.Files{CA: agentapi.EtcdCA, Cert: agentapi.EtcdCert, Key: agentapi.EtcdKey},
 
+		SnapDir: agentapi.SnapDir,
+		WALDir:  agentapi.WALDir,
+
 		Now:    time.Now,
 		Random: rand.Reader,
 	}

@@ -6,7 +6,8 @@
 //
 // It speaks agentapi over a reader and a writer, sees two folders of the node, or three with that of the manifests, and
 // nothing else of it, and needs no capability. It needs no network either, but to count what etcd holds: then it sees the
-// configuration's folder and the files by which kube-apiserver reaches etcd, can write nowhere, and asks etcd alone.
+// configuration's folder and the files by which kube-apiserver reaches etcd, can write nowhere, and asks etcd alone. Where it searches
+// the files of etcd it sees these alone.
 //
 // What edits the manifest of a kube-apiserver is a Guard, in a static pod of its own: it has to work while there is no API
 // server, when the agent and the plugin are gone, and after a reboot. The agent prepares the edit and puts the guard's

@@ -103,11 +103,11 @@ func parseRequest(l line) (agentapi.Request, error) {
 func checkRequest(req agentapi.Request) error {
 	propose, install := req.Op == agentapi.Propose, req.Op == agentapi.Install
 	edit := req.Op == agentapi.CheckEdit || req.Op == agentapi.EditManifest
-	count := req.Op == agentapi.Count
-	if !propose && !install && !edit && !count && req.Op != agentapi.Inspect {
+	count, search := req.Op == agentapi.Count, req.Op == agentapi.Search
+	if !propose && !install && !edit && !count && !search && req.Op != agentapi.Inspect {
 		return failf(agentapi.BadRequest, "the request asks for an unknown operation")
 	}
-	if propose != (req.Propose != nil) || install != (req.Install != nil) || edit != (req.Edit != nil) || count != (req.Count != nil) {
+	if propose != (req.Propose != nil) || install != (req.Install != nil) || edit != (req.Edit != nil) || count != (req.Count != nil) || search != (req.Search != nil) {
 		return failf(agentapi.BadRequest, "the request does not hold exactly what its operation needs")
 	}
 	switch {
@@ -119,6 +119,8 @@ func checkRequest(req agentapi.Request) error {
 		return checkManifestEdit(req.Op, *req.Edit)
 	case count:
 		return checkCounting(*req.Count)
+	case search:
+		return checkSearching(*req.Search)
 	}
 	return nil
 }
@@ -190,6 +192,16 @@ func checkCounting(c agentapi.Counting) error {
 	return nil
 }
 
+// checkSearching lets everything but the position be what it is: it names no file that is opened unseen.
+func checkSearching(s agentapi.Searching) error {
+	at := s.From
+	known := at == agentapi.Position{} || (at.Folder == agentapi.SnapFolder || at.Folder == agentapi.WALFolder) && at.Name != ""
+	if !known || at.Offset < 0 || s.Compacted < 0 || s.Within < 0 || s.Within > agentapi.MaxWithin {
+		return failf(agentapi.BadRequest, "the search has a number or a place that can't be")
+	}
+	return nil
+}
+
 // encode writes a response as one line. One that the other side would not read is replaced by an error.
 func encode(resp agentapi.Response) []byte {
 	data, err := json.Marshal(resp)
@@ -200,7 +212,7 @@ func encode(resp agentapi.Response) []byte {
 	if err != nil {
 		message = "the answer can't be encoded"
 	}
-	resp.State, resp.Proposed, resp.Counted = nil, nil, nil
+	resp.State, resp.Proposed, resp.Counted, resp.Searched = nil, nil, nil, nil
 	resp.Error = &agentapi.Error{Code: agentapi.BadRequest, Message: message}
 	data, _ = json.Marshal(resp) // strings and numbers alone
 	return append(data, '\n')

@@ -31,6 +31,8 @@ type Options struct {
 	ManifestDir, ManifestName string
 	// Etcd are the files by which kube-apiserver reaches etcd. One that is not there is not used.
 	Etcd etcdwalk.Files
+	// SnapDir and WALDir are the folders of the node's member of etcd, which are only there to be searched.
+	SnapDir, WALDir string
 	// Idle is how long to wait for a request before the agent ends, 0 for ever.
 	Idle time.Duration
 	// Owner is the user that must own the files: 0, but in tests.
@@ -137,11 +139,13 @@ func (s *Server) answer(ctx context.Context, l line) (resp agentapi.Response) {
 		err = s.editManifest(*req.Edit)
 	case agentapi.Count:
 		resp.Counted, err = s.count(ctx, *req.Count)
+	case agentapi.Search:
+		resp.Searched, err = s.search(ctx, *req.Search)
 	}
 	if err != nil {
 		resp.Error = coded(err, agentapi.Unreadable)
 	}
-	if req.Op != agentapi.Count {
+	if req.Op != agentapi.Count && req.Op != agentapi.Search {
 		resp.State = s.state()
 	}
 	return resp

@@ -33,12 +33,15 @@ const (
 	ManifestDir = "/host/manifests"
 	// LogDir is the folder of the logs of the node's pods, for the guard alone.
 	LogDir = "/host/logs"
+	// SnapDir and WALDir are where a member of etcd on the node keeps its database and its log.
+	SnapDir = "/host/etcd/snap"
+	WALDir  = "/host/etcd/wal"
 )
 
 // Op is what the agent is asked to do.
 type Op string
 
-// The operations. Inspect, Propose, CheckEdit and Count change nothing on the node.
+// The operations. Inspect, Propose, CheckEdit, Count and Search change nothing on the node.
 const (
 	// Inspect tells what is on the node.
 	Inspect Op = "inspect"
@@ -53,6 +56,9 @@ const (
 	EditManifest Op = "edit-manifest"
 	// Count counts what is stored in etcd, by key. Its answer tells nothing of the node's files.
 	Count Op = "count"
+	// Search looks for what is left of values in the files of the node's member of etcd. Its answer tells nothing of the node's
+	// other files.
+	Search Op = "search"
 )
 
 // Request is one line to the agent.
@@ -63,6 +69,7 @@ type Request struct {
 	Install *Installation `json:"install,omitempty"`
 	Edit    *ManifestEdit `json:"edit,omitempty"`
 	Count   *Counting     `json:"count,omitempty"`
+	Search  *Searching    `json:"search,omitempty"`
 }
 
 // Proposal asks for the configuration that follows from a change.
@@ -105,12 +112,14 @@ type Response struct {
 	Node    string `json:"node"`
 	Run     string `json:"run"`
 	Error   *Error `json:"error,omitempty"`
-	// State is the node after the request, but for Count.
+	// State is the node after the request, but for Count and Search.
 	State *State `json:"state,omitempty"`
 	// Proposed answers Propose.
 	Proposed *Proposed `json:"proposed,omitempty"`
 	// Counted answers Count.
 	Counted *Counted `json:"counted,omitempty"`
+	// Searched answers Search.
+	Searched *Searched `json:"searched,omitempty"`
 }
 
 // Code tells errors of the agent apart.
@@ -120,7 +129,8 @@ type Code string
 const (
 	// BadRequest: the request was not understood or does not fit the agent's version.
 	BadRequest Code = "bad-request"
-	// Changed: the file does not have the digest that the request expects; somebody else changed it.
+	// Changed: the file does not have the digest that the request expects, or is another one than before: somebody else
+	// changed it.
 	Changed Code = "changed"
 	// Missing: there is no file, and nothing is in its place.
 	Missing Code = "missing"

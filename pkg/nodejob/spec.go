@@ -36,6 +36,8 @@ type Spec struct {
 	Reader bool
 	// Etcd lets a Reader read etcd, and takes the history from it.
 	Etcd *Etcd
+	// Data lets a Reader search the files of etcd, and takes the history from it.
+	Data *Data
 	// Owner is deleted with the command's lock; the Job goes with it.
 	Owner metav1.OwnerReference
 }
@@ -44,6 +46,13 @@ type Spec struct {
 type Etcd struct {
 	// CA, Cert and Key are files on the node, empty where there is none.
 	CA, Cert, Key string
+	// Life is how long the Job may take.
+	Life time.Duration
+}
+
+// Data is where a member of etcd has its files on the node.
+type Data struct {
+	Snap, WAL string
 	// Life is how long the Job may take.
 	Life time.Duration
 }
@@ -67,7 +76,8 @@ const (
 // job builds the Job. It asks for no more than the agent's work needs: root, since the files are root's, but no
 // capability, no network of its own use, no token, nothing writable but the two folders; for a reader nothing at all. One that
 // reads etcd has the node's network, since etcd may answer on its loopback alone, and the three files that kube-apiserver
-// shows it, each by itself: their folder holds the keys of the whole cluster.
+// shows it, each by itself: their folder holds the keys of the whole cluster. One that searches etcd's files has two folders of
+// them, and no other file of the node.
 //
 // The pod is pinned by nodeName, so that neither the scheduler nor a cordon stands in the way.
 func (s Spec) job() *batchv1.Job {
@@ -78,8 +88,11 @@ func (s Spec) job() *batchv1.Job {
 		project.LabelNode:      labelValue(s.Node),
 	}
 	life := maxLife
-	if s.Etcd != nil {
+	switch {
+	case s.Etcd != nil:
 		life = s.Etcd.Life
+	case s.Data != nil:
+		life = s.Data.Life
 	}
 	var owners []metav1.OwnerReference
 	if s.Owner.UID != "" {
@@ -141,9 +154,14 @@ func (s Spec) mounted() []mounted {
 	if s.ConfigDir != "" {
 		list = append(list, mounted{"config", s.ConfigDir, agentapi.ConfigDir, config})
 	}
-	if s.Etcd == nil {
+	switch {
+	case s.Data != nil:
+		list = append(list,
+			mounted{"etcd-snap", s.Data.Snap, agentapi.SnapDir, corev1.HostPathDirectory},
+			mounted{"etcd-wal", s.Data.WAL, agentapi.WALDir, corev1.HostPathDirectory})
+	case s.Etcd == nil:
 		list = append(list, mounted{"history", project.NodeHistoryDir, agentapi.HistoryDir, corev1.HostPathDirectoryOrCreate})
-	} else {
+	default:
 		for _, file := range []mounted{
 			{"etcd-ca", s.Etcd.CA, agentapi.EtcdCA, corev1.HostPathFile},
 			{"etcd-cert", s.Etcd.Cert, agentapi.EtcdCert, corev1.HostPathFile},
@@ -179,7 +197,7 @@ func (s Spec) mounts() (list []corev1.VolumeMount) {
 // limits are what the agent may use. To read etcd takes more: its pages are large, and the CPU is what it is fast by.
 func (s Spec) limits() corev1.ResourceList {
 	memory, cpu := "64Mi", "500m"
-	if s.Etcd != nil {
+	if s.Etcd != nil || s.Data != nil {
 		memory, cpu = "128Mi", "1"
 	}
 	return corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(memory), corev1.ResourceCPU: resource.MustParse(cpu)}

@@ -45,6 +45,13 @@ func exampleReaderOfEtcd(node string) Spec {
 	return s
 }
 
+func exampleSearcher(node string) Spec {
+	return Spec{
+		Node: node, Run: "1a2b3c4d", Image: image, ConfigFile: "config.yaml", Reader: true,
+		Data: &Data{Snap: "/var/lib/etcd/member/snap", WAL: "/var/lib/etcd/member/wal", Life: time.Hour},
+	}
+}
+
 // What the Job may do on a node is read by people who decide whether it may run: no change of it goes unseen.
 func TestTheWholeJob(t *testing.T) {
 	t.Parallel()
@@ -53,6 +60,7 @@ func TestTheWholeJob(t *testing.T) {
 	for golden, spec := range map[string]Spec{
 		"testdata/job.yaml": exampleSpec("n1"), "testdata/job-that-edits.yaml": editing,
 		"testdata/job-that-reads.yaml": exampleReader("n1"), "testdata/job-that-reads-etcd.yaml": exampleReaderOfEtcd("n1"),
+		"testdata/job-that-searches-etcd.yaml": exampleSearcher("n1"),
 	} {
 		got, err := yaml.Marshal(spec.job())
 		require.NoError(t, err)
