@@ -42,6 +42,7 @@ func Assess(r Result, cluster v1alpha1.Cluster) *v1alpha1.VerificationReport {
 	report.Keys = needed(r)
 	report.Notes = slices.Concat(r.Doubts, r.Notes, aside(r, about), strays(r.Census))
 	report.Hints = hints(r, v)
+	report.Residue = assessResidue(r)
 	return report
 }
 

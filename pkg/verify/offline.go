@@ -32,6 +32,8 @@ type Offline struct {
 	Decrypt bool
 	// AcceptAltered reads a snapshot whose hash does not fit.
 	AcceptAltered bool
+	// Residue looks for what is left of old values in the file. It needs Config, to tell what is old.
+	Residue bool
 }
 
 // Run reads the file. Nothing is written, and no server asked.
@@ -42,6 +44,9 @@ func (o Offline) Run(ctx context.Context) (*Result, error) {
 	}
 	if o.Decrypt && o.Config == "" {
 		return nil, errors.New("to open values, the keys are needed: --config")
+	}
+	if o.Residue && o.Config == "" {
+		return nil, errors.New("to tell old values from new ones, a configuration is needed: --config")
 	}
 	config, err := readConfig(o.Config)
 	if err != nil {
@@ -56,6 +61,10 @@ func (o Offline) Run(ctx context.Context) (*Result, error) {
 		return nil, advise(o.File, err)
 	}
 	err = file.Latest(ctx, []string{in.layout.Root()}, t.count)
+	var left *Residue
+	if o.Residue && err == nil {
+		left, err = o.residue(ctx, file, in.layout, t.description)
+	}
 	if err := errors.Join(err, file.Close()); err != nil {
 		return nil, advise(o.File, err)
 	}
@@ -67,7 +76,7 @@ func (o Offline) Run(ctx context.Context) (*Result, error) {
 		Census: t.census(), Config: t.description, Everything: len(o.Resources) == 0,
 		Source: Source{File: o.File, Hash: string(info.Hash), Revision: info.Revision, Time: time.Now()},
 		Notes:  append(fileNotes(info.Hash), t.notes()...),
-		Doubts: t.notFound(),
+		Doubts: t.notFound(), Residue: left,
 	}, nil
 }
 

@@ -39,6 +39,8 @@ type Online struct {
 	Decrypt bool
 	// MaxRate is in values per second, at least 1. 0 is no limit.
 	MaxRate float64
+	// Residue has the files of etcd's members searched for old values as well.
+	Residue bool
 	// Emit takes events.
 	Emit event.Sink
 }
@@ -80,7 +82,7 @@ func (o Online) Run(ctx context.Context) (*Result, error) {
 	return nil, hint.AtStage(err, "", unchanged)
 }
 
-func (o Online) run(ctx context.Context) (_ *Result, err error) {
+func (o Online) run(ctx context.Context) (*Result, error) {
 	defer o.Observer.Reacher.Close()
 	if o.MaxRate != 0 && !(o.MaxRate >= 1) {
 		return nil, errors.New("the limit of the rate must be 1 value per second at least")
@@ -96,7 +98,7 @@ func (o Online) run(ctx context.Context) (_ *Result, err error) {
 		Online: o, run: hex.EncodeToString(id),
 		runner: &nodejob.Runner{Config: o.Cluster.Config, Client: o.Cluster.Typed, StartTimeout: o.JobTimeout},
 	}
-	defer func() { err = errors.Join(err, v.runner.Drain(ctx, v.run)) }()
+	defer func() { v.lament(v.runner.Drain(ctx, v.run)) }()
 	for attempt := 1; ; attempt++ {
 		result, err := v.attempt(ctx)
 		var known *agentapi.Error

@@ -52,14 +52,33 @@ func (t *tour) choose(served []kube.Resource, aggregated func() (map[string]bool
 		}
 		at := slices.IndexFunc(served, func(r kube.Resource) bool { return r.Name() == name })
 		if !slices.Contains(configured, name) && (at < 0 || !served[at].Migratable) {
-			return hint.Errorf("kubectl api-resources lists what is served; a group is written behind a dot: deployments.apps",
-				"the server does not serve and store a resource %q", name)
+			return notServed(name)
 		}
 		if err := t.add(name, served, at); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checkNames refuses a name that can't be anything's before an agent is started: one that the server does not serve, unless a
+// configuration might name it. That may be so only of a group that is not served any more: the core group always is. What
+// the configuration has is known to choose.
+func checkNames(names []string, served []kube.Resource, configured bool) error {
+	for _, name := range names {
+		if strings.HasPrefix(name, "*") || configured && strings.Contains(name, ".") {
+			continue
+		}
+		if !slices.ContainsFunc(served, func(r kube.Resource) bool { return r.Name() == name && r.Migratable }) {
+			return notServed(name)
+		}
+	}
+	return nil
+}
+
+func notServed(name string) error {
+	return hint.Errorf("kubectl api-resources lists what is served; a group is written behind a dot: deployments.apps",
+		"the server does not serve and store a resource %q", name)
 }
 
 // expand adds what a wildcard stands for.

@@ -25,7 +25,7 @@ func missing(c census.Census) bool {
 }
 
 // held are the keys that any node has in its file or its history. It is an error if one node can't tell all.
-func (v *visit) held(ctx context.Context) (_ []encconfig.Key, err error) {
+func (v *visit) held(ctx context.Context) ([]encconfig.Key, error) {
 	var specs []nodejob.Spec
 	for _, in := range v.view.ControlPlane.Instances {
 		specs = append(specs, v.reader(in))
@@ -34,7 +34,7 @@ func (v *visit) held(ctx context.Context) (_ []encconfig.Key, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, agents.Close(ctx)) }()
+	defer func() { v.lament(agents.Close(ctx)) }()
 	keys := []encconfig.Key{}
 	for i, node := range slices.Sorted(maps.Keys(agents.Sessions)) {
 		answer, err := agents.Sessions[node].Ask(ctx, agentapi.Request{Op: agentapi.Inspect})

@@ -20,8 +20,11 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/reload"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/residue"
 )
 
 var (
@@ -123,6 +126,82 @@ func TestOnline_refuses_what_it_can_not_count(t *testing.T) {
 	tour, err := newTour(Online{}, stacked(), rules("*.apps", encrypting))
 	require.NoError(t, err)
 	require.ErrorContains(t, tour.choose(nil, func() (map[string]bool, error) { return nil, errors.New("forbidden") }), "named by wildcard: forbidden")
+}
+
+func TestOnline_refuses_a_misspelled_name_before_it_starts_an_agent(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ configured, refused bool }{
+		"secrets": {true, false}, "secret": {true, true}, "componentstatuses": {true, true}, "deployments.apps": {true, false}, "*.apps": {true, false},
+		"gone.example.com": {true, false}, // a configuration may name it still
+	} {
+		err := checkNames([]string{"nodes", name}, someServed(), tt.configured)
+		assert.Equal(t, tt.refused, err != nil, name)
+	}
+	require.ErrorContains(t, checkNames([]string{"gone.example.com"}, someServed(), false), `does not serve and store a resource "gone.example.com"`)
+}
+
+// fakeSearcher gives its answers to searches one after the other.
+type fakeSearcher struct {
+	answers []agentapi.Searched
+	asked   []agentapi.Searching
+}
+
+func (f *fakeSearcher) Ask(_ context.Context, r agentapi.Request) (*agentapi.Response, error) {
+	f.asked = append(f.asked, *r.Search)
+	if len(f.answers) == 0 {
+		return nil, errors.New("lost")
+	}
+	answer := f.answers[0]
+	f.answers = f.answers[1:]
+	return &agentapi.Response{Searched: &answer}, nil
+}
+
+func TestOnline_searches_in_as_many_requests_as_it_takes(t *testing.T) {
+	t.Parallel()
+	one := copiesIn(residue.Logged, some{2, plaintext})
+	second := agentapi.Position{Folder: "wal", Name: "x", Offset: 9}
+	agent := &fakeSearcher{answers: []agentapi.Searched{
+		{Counts: []residue.Count{one}, Next: second, Compacted: 7, Read: 3_000_000, Size: 5_000_000},
+		{Counts: []residue.Count{one}, Done: true, Compacted: 7, Read: 2_000_000, Size: 5_000_000},
+	}}
+	var events []event.Event
+	v := &visit{Online: Online{Emit: func(e event.Event) { events = append(events, e) }}}
+	found, err := v.ask(t.Context(), agent, "n1", agentapi.Searching{Prefix: "/registry"})
+	require.NoError(t, err)
+	assert.Equal(t, int64(5_000_000), found.Read)
+	assert.Equal(t, int64(7), found.Compacted)
+	require.Len(t, found.Counts, 1)
+	assert.Equal(t, int64(4), found.Counts[0].Tally.Objects)
+	assert.Equal(t, agentapi.Searching{Prefix: "/registry", From: second, Compacted: 7}, agent.asked[1])
+	assert.Equal(t, event.StepProgress{Stage: stageResidue, Done: 3, Total: 5, Unit: "MB", Detail: "n1"}, events[0])
+
+	for _, answers := range [][]agentapi.Searched{{{Read: 0, Next: second}}, {{Read: 1}}, {{Read: 1, Next: second}, {Read: 1, Next: second}}} {
+		_, err = v.ask(t.Context(), &fakeSearcher{answers: answers}, "n1", agentapi.Searching{})
+		require.ErrorContains(t, err, "it searched nothing")
+	}
+}
+
+func TestOnline_can_not_search_what_it_does_not_know(t *testing.T) {
+	t.Parallel()
+	v := &visit{Online: Online{Emit: func(event.Event) {}}, view: view(onNode("n1", "/c"))}
+	r, err := v.residue(t.Context(), nil, rules("secrets", encrypting))
+	require.NoError(t, err)
+	assert.Contains(t, r.Unknown, "etcd does not run as a pod")
+	r, err = v.residue(t.Context(), []controlplane.Member{{Node: "n1"}}, encconfig.Description{})
+	require.NoError(t, err)
+	assert.Contains(t, r.Unknown, "no kube-apiserver has an encryption configuration")
+	r, err = v.residue(t.Context(), []controlplane.Member{{Node: "n1", Problem: errors.New("its flags can't be told")}}, rules("secrets", encrypting))
+	require.NoError(t, err)
+	assert.Equal(t, "its flags can't be told", r.Members[0].Unknown)
+}
+
+func TestOnline_gives_the_searching_agent_nothing_but_the_files_of_etcd(t *testing.T) {
+	t.Parallel()
+	v := &visit{Online: Online{Image: "i"}, run: "run1", node: onNode("n1", "/c")}
+	s := v.searcher(controlplane.Member{Node: "n2", SnapDir: "/d/snap", WALDir: "/d/wal"})
+	assert.Equal(t, nodejob.Spec{
+		Node: "n2", Run: "run1", Image: "i", ConfigFile: project.ConfigFile, Reader: true, Data: &nodejob.Data{Snap: "/d/snap", WAL: "/d/wal", Life: usualLife},
+	}, s)
 }
 
 // fakeAgent gives its answers one after the other.

@@ -111,6 +111,32 @@ func (t *tour) walk(ctx context.Context, agent asker) (*Result, error) {
 	return result, nil
 }
 
+// at counts the resources as they were at a revision of the etcd that holds what no override moves.
+func (t *tour) at(ctx context.Context, agent asker, revision int64) ([]census.Tally, error) {
+	main, err := t.servers(etcdkey.Resource{})
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range t.resources {
+		servers, err := t.servers(r)
+		switch {
+		case err != nil:
+			return nil, err
+		case !slices.Equal(servers, main):
+			continue // it is in files that were not searched
+		}
+		etcd := strings.Join(controlplane.Hosts(servers), ",")
+		t.revisions[etcd] = revision
+		if err := t.count(ctx, agent, r, etcd, i); err != nil {
+			return nil, err
+		}
+		if t.revisions[etcd] != revision {
+			return nil, errors.New("etcd was compacted meanwhile")
+		}
+	}
+	return t.sum.Tallies, nil
+}
+
 // servers are those of the etcd that a resource is in.
 func (t *tour) servers(r etcdkey.Resource) ([]string, error) {
 	if r.Name == "" {

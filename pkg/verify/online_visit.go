@@ -5,7 +5,6 @@ package verify
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/etcdkey"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
@@ -31,6 +31,8 @@ type visit struct {
 	// view is what was seen of the control plane, node the instance whose etcd is read and whose file is judged by.
 	view *observe.View
 	node controlplane.Instance
+	// resources are those that are counted.
+	resources []etcdkey.Resource
 	// number of the step, and how many there are.
 	number, total int
 }
@@ -45,7 +47,6 @@ func (v *visit) attempt(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	v.view, v.node = view, judge(view)
-	v.number, v.total = 0, 2
 	if err := v.node.EtcdError; err != nil {
 		return nil, hint.Errorf("verify a snapshot of etcd instead, with --snapshot",
 			"how the kube-apiserver on node %s reaches etcd is not understood: %v", v.node.Node, err)
@@ -57,13 +58,26 @@ func (v *visit) attempt(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkNames(v.Resources, served, v.node.Manifest.ConfigPath != ""); err != nil {
+		return nil, err
+	}
 	now, err := v.Cluster.Now(ctx)
 	if err != nil {
 		return nil, err
 	}
+	members, err := v.members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v.number, v.total = 0, 2+len(members)
 	result, err := v.count(ctx, served)
 	if err != nil {
 		return nil, err
+	}
+	if v.Residue {
+		if result.Residue, err = v.residue(ctx, members, result.Config); err != nil {
+			return nil, err
+		}
 	}
 	result.Source.Node, result.Source.Time = v.node.Node, now
 	result.Doubts = append(result.Doubts, loadedElsewhere(view, v.node, result.Config)...)
@@ -89,6 +103,8 @@ const (
 	stageStart = "start-agent"
 	stageCount = "count"
 	stageHeld  = "find-keys"
+	// stageResidue looks for old values in the files of etcd.
+	stageResidue = "search-files"
 )
 
 // judge is the instance whose file is judged by: the first one that reads a file, or the first one.
@@ -128,16 +144,16 @@ func (v *visit) step(text, stage string, do func() error) error {
 }
 
 // count has an agent count what is stored.
-func (v *visit) count(ctx context.Context, served []kube.Resource) (_ *Result, err error) {
+func (v *visit) count(ctx context.Context, served []kube.Resource) (*Result, error) {
 	var agents *nodejob.Agents
-	err = v.step("start an agent on node "+v.node.Node, stageStart, func() (err error) {
+	err := v.step("start an agent on node "+v.node.Node, stageStart, func() (err error) {
 		agents, err = v.runner.Start(ctx, []nodejob.Spec{v.readerOfEtcd()})
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, agents.Close(ctx)) }()
+	defer func() { v.lament(agents.Close(ctx)) }()
 	session := agents.Sessions[v.node.Node]
 	config, err := v.config(ctx, session)
 	if err != nil {
@@ -150,6 +166,7 @@ func (v *visit) count(ctx context.Context, served []kube.Resource) (_ *Result, e
 	if err := p.choose(served, func() (map[string]bool, error) { return v.Cluster.AggregatedGroups(ctx) }); err != nil {
 		return nil, err
 	}
+	v.resources = p.resources
 	var result *Result
 	err = v.step("count what etcd holds of "+p.what(), stageCount, func() (err error) {
 		result, err = p.walk(ctx, session)

@@ -27,6 +27,8 @@ type Result struct {
 	Everything bool
 	// Decrypted is that the values were opened, and not only looked at.
 	Decrypted bool
+	// Residue is what is left of old values on the disks, nil unless it was asked for.
+	Residue *Residue
 }
 
 // Source says where the values were read.

@@ -11,6 +11,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +39,7 @@ func (c *cluster) verify(t *testing.T) {
 	t.Run("everything is current", c.verifySettled)
 	t.Run("what somebody put into etcd is found", c.verifyPlanted)
 	t.Run("a rotation that was killed before its migration", c.verifyInRotation)
+	t.Run("what is left of old values is found, and cleared", c.verifyResidue)
 	t.Run("it tidies up when it is interrupted", c.interruptVerification)
 	c.checkSettled(t)
 }
@@ -257,6 +261,71 @@ func fingerprint(v v1alpha1.VerificationReport, k key) string {
 		}
 	}
 	return "none"
+}
+
+// verifyResidue counts what a rotation leaves on the disks against the bytes of the files themselves, clears what can be cleared, and
+// finds nothing more in the databases, there as well as in the report.
+func (c *cluster) verifyResidue(t *testing.T) {
+	before := c.writeKey(t)
+	c.succeed(t, "rotate", "--yes")
+	k := c.writeKey(t)
+	require.NotEqual(t, before, k)
+
+	v, r := c.verified(t, found, "--residue")
+	checkSilent(t, r, k)
+	checkSilent(t, r, before)
+	assert.Equal(t, v1alpha1.Clean, v.Outcome, "what is stored now is as it should be")
+	require.NotNil(t, v.Residue)
+	assert.Equal(t, v1alpha1.Found, v.Residue.Outcome)
+	require.Len(t, v.Residue.Members, len(c.nodes))
+	for i, m := range v.Residue.Members {
+		assert.Empty(t, m.Unknown)
+		assert.Equal(t, c.nodes[i].name, m.Node)
+		assert.Positive(t, copies(m, before, false), "the database on %s", m.Node)
+		assert.Equal(t, c.nodes[i].inFile(t, "wal/*", before), copies(m, before, true), "the log on %s", m.Node)
+		assert.Positive(t, copies(m, before, true))
+	}
+	c.checkNothingLeft(t)
+
+	c.etcdctl(t, "compact", "--physical", strconv.FormatInt(v.Source.Revision, 10))
+	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Second, waitLimit, true, func(context.Context) (bool, error) {
+		c.etcdctl(t, "defrag", "--cluster")
+		return !slices.ContainsFunc(c.nodes, func(n *node) bool { return n.inFile(t, "snap/db", before) > 0 }), nil
+	}), "members compact in their own time")
+	v, _ = c.verified(t, found, "--residue")
+	for i, m := range v.Residue.Members {
+		assert.Zero(t, copies(m, before, false), "the database on %s", m.Node)
+		assert.Zero(t, c.nodes[i].inFile(t, "snap/db", before))
+		assert.Positive(t, copies(m, before, true), "the log is not cleared by anything")
+	}
+	human := c.plugin(t, "verify", "--residue")
+	assert.Equal(t, found, human.code)
+	assert.Contains(t, human.stdout, "write-ahead log")
+	c.checkNothingLeft(t)
+}
+
+// copies are how many copies of values under a key a report tells of a member: in its log, or in its database.
+func copies(m v1alpha1.MemberResidue, k key, log bool) (n int64) {
+	for _, c := range m.Copies {
+		if c.Provider == k.provider && c.Key == k.name && (c.Place == v1alpha1.ResidueLog) == log {
+			n += c.Copies
+		}
+	}
+	return n
+}
+
+// inFile counts where a value under a key begins in the files of a node's etcd.
+func (n *node) inFile(t *testing.T, pattern string, k key) (count int64) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(n.root, "var/lib/etcd/member", pattern))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		require.NoError(t, err)
+		count += int64(bytes.Count(data, []byte(k.prefix())))
+	}
+	return count
 }
 
 func (c *cluster) interruptVerification(t *testing.T) {

@@ -39,6 +39,8 @@ type VerificationReport struct {
 	// UnusedKeys are the keys of the configuration that nothing uses. UnusedKeysUnknown says why that can't be told, if it can't.
 	UnusedKeys        []KeyRef `json:"unusedKeys"`
 	UnusedKeysUnknown string   `json:"unusedKeysUnknown,omitempty"`
+	// Residue is what was found of old values, absent unless it was asked for. Verdict and Outcome say nothing of it.
+	Residue *VerificationResidue `json:"residue,omitempty"`
 	// Notes are what a reader must know besides.
 	Notes []string `json:"notes,omitempty"`
 	// Hints are what may be done next, the most useful one first.
@@ -150,3 +152,64 @@ type NeededKey struct {
 
 // DeepCopyObject implements runtime.Object.
 func (r *VerificationReport) DeepCopyObject() runtime.Object { return deepCopy(r) }
+
+// VerificationResidue is what was found of old values on the disks of etcd's members, or in a file: copies of values that are not
+// under the key that their resource is stored with now.
+type VerificationResidue struct {
+	// Verdict is one sentence.
+	Verdict string `json:"verdict"`
+	// Outcome is Found, Clean if nothing was found anywhere, or Unproven if nothing was found and not everything could be searched.
+	Outcome string `json:"outcome"`
+	// Copies is how many were found. One and the same value may be there many times.
+	Copies int64 `json:"copies"`
+	// Plaintext is how many of them are in plaintext.
+	Plaintext int64 `json:"plaintext"`
+	// Members are those of etcd, or the one that a file is of.
+	Members []MemberResidue `json:"members"`
+	// Limits are what nobody could find out.
+	Limits []string `json:"limits"`
+	// Hints are what clears it.
+	Hints []string `json:"hints,omitempty"`
+}
+
+// MemberResidue is what was found in the files of one member.
+type MemberResidue struct {
+	// Node that the member runs on, absent for a file.
+	Node string `json:"node,omitempty"`
+	// Unknown says why not all of its files could be searched. What was found until then is not told.
+	Unknown string `json:"unknown,omitempty"`
+	// Note is what must be known of what was found.
+	Note string `json:"note,omitempty"`
+	// Bytes is how many were searched.
+	Bytes int64 `json:"bytes"`
+	// CompactedRevision is up to which revision etcd had compacted when the search began.
+	CompactedRevision int64 `json:"compactedRevision,omitempty"`
+	// Copies that were found, by place, resource and key.
+	Copies []ResidualCopies `json:"copies"`
+}
+
+// The places of copies.
+const (
+	// ResidueSuperseded is the database, at a revision that is not compacted.
+	ResidueSuperseded = "Superseded"
+	// ResidueFreePages is the database, in pages that hold nothing any more or hold other records besides.
+	ResidueFreePages = "FreePages"
+	// ResidueOtherFiles is a file beside the database.
+	ResidueOtherFiles = "OtherFiles"
+	// ResidueLog is the write-ahead log.
+	ResidueLog = "Log"
+)
+
+// ResidualCopies are the copies in one place of values of one resource under one key.
+type ResidualCopies struct {
+	Place    string `json:"place"`
+	Resource string `json:"resource"`
+	// State, Provider, Key and Others are as in StoredGroup.
+	State    string `json:"state"`
+	Provider string `json:"provider"`
+	Key      string `json:"key,omitempty"`
+	Others   bool   `json:"others,omitempty"`
+	Copies   int64  `json:"copies"`
+	// ClearedBy says in a few words what clears them.
+	ClearedBy string `json:"clearedBy"`
+}

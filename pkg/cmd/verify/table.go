@@ -35,6 +35,7 @@ func table(wide bool) func(runtime.Object, io.Writer) error {
 		fmt.Fprintf(&b, "%s\n", term.Escape(sentence(r.Verdict)))
 		resources(&b, r, wide)
 		stragglers(&b, r)
+		residue(&b, r.Residue)
 		notes(&b, r)
 		_, err := io.WriteString(out, b.String())
 		return err

@@ -77,6 +77,11 @@ func TestTheTableEscapesWhatComesFromEtcd(t *testing.T) {
 			g.State, g.Provider, g.Key, g.KeyID, g.Names = evil, evil, evil, evil, []string{evil}
 		}
 	}
+	r.Residue = &v1alpha1.VerificationResidue{
+		Verdict: evil, Copies: 1, Limits: []string{evil}, Hints: []string{evil}, Members: []v1alpha1.MemberResidue{
+			{Node: evil, Unknown: evil, Note: evil}, {Copies: []v1alpha1.ResidualCopies{{Place: evil, Resource: evil, Provider: evil, Key: evil, ClearedBy: evil}}},
+		},
+	}
 	var got bytes.Buffer
 	require.NoError(t, table(true)(r, &got))
 	assert.Contains(t, got.String(), `\x1b[2J\u202eevil\n`)

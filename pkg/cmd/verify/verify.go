@@ -36,6 +36,7 @@ type Flags struct {
 	Resources []string
 	All       bool
 	Decrypt   bool
+	Residue   bool
 
 	Image      string
 	JobTimeout time.Duration
@@ -81,8 +82,12 @@ func newCommand(shared options.Shared) (*Flags, *cobra.Command) {
 			machine and without a cluster: which keys does this backup need? With --config: does this configuration have
 			them, and with --decrypt: do they open all of it?
 
+			With --residue the files of etcd are searched as well, on each control-plane node or in the snapshot, for what is
+			left of values that are not under the present key: superseded revisions, free pages of the database, the
+			write-ahead log. It is told with what clears it, and with what no program can find.
+
 			Exit codes: 0 all is stored as configured, 1 error or not everything could be looked at, 2 something is not,
-			130 interrupted. Of a file without --config: 0 unless something in it can't be read with any key.`),
+			130 interrupted. With --residue 2 also if old values are left, and 1 if it could not be told. Of a file without --config: 0 unless something in it can't be read with any key.`),
 		Example: templates.Examples(`
 			# Is everything encrypted, and by which key?
 			kubectl encryption verify
@@ -92,6 +97,9 @@ func newCommand(shared options.Shared) (*Flags, *cobra.Command) {
 
 			# Two resources, slowly
 			kubectl encryption verify --resources secrets,widgets.example.com --max-rate 1000
+
+			# After enabling or rotating: what of the old values is still on the disks?
+			kubectl encryption verify --residue
 
 			# Which keys does this backup need?
 			kubectl encryption verify --snapshot etcd.db
@@ -125,6 +133,7 @@ func (f *Flags) addFlags(cmd *cobra.Command) {
 		"(default those that the configuration has keys for; of a file all)")
 	flags.BoolVar(&f.All, "all", false, "Name every object that is not as it should be, not the first 100 of each group")
 	flags.BoolVar(&f.Decrypt, "decrypt", false, "Open each value, with the keys of the node or of --config")
+	flags.BoolVar(&f.Residue, "residue", false, "Search the files of etcd for what is left of values that are not under the present key, at 64 MiB/s at most")
 	flags.Float64Var(&f.MaxRate, "max-rate", 0, "Values per second at most that are read from etcd, at least 1; 0 is no limit")
 	flags.StringVar(&f.Image, "agent-image", version.Get().AgentImage, "Image of the agent that runs on a control-plane node, by digest")
 	flags.DurationVar(&f.JobTimeout, "job-timeout", rotate.DefaultJobTimeout, "How long an agent may take to start on its node")
@@ -141,6 +150,8 @@ func (f *Flags) Validate(given func(name string) bool) error {
 	switch {
 	case f.Snapshot == "":
 		alone = []string{"snapshot", "config", "etcd-prefix", "accept-altered"}
+	case f.Residue && f.Config == "":
+		return errors.New("--residue needs to know which key is the present one: --config names the EncryptionConfiguration")
 	case f.Decrypt && f.Config == "":
 		return errors.New("--decrypt needs keys: --config names the EncryptionConfiguration that has them")
 	}
@@ -182,7 +193,7 @@ func (f *Flags) ToOptions() (*Options, func(), error) {
 	if f.Snapshot != "" {
 		o.Verify = verify.Offline{
 			File: f.Snapshot, Config: f.Config, Prefix: f.Prefix, Resources: f.Resources,
-			Names: names, Decrypt: f.Decrypt, AcceptAltered: f.AcceptAltered,
+			Names: names, Decrypt: f.Decrypt, AcceptAltered: f.AcceptAltered, Residue: f.Residue,
 		}.Run
 		return o, func() {}, nil
 	}
@@ -194,7 +205,7 @@ func (f *Flags) ToOptions() (*Options, func(), error) {
 	o.Cluster = options.Cluster(cluster)
 	online := verify.Online{
 		Cluster: cluster, Observer: observe.New(cluster), Image: f.Image, JobTimeout: f.JobTimeout,
-		Resources: f.Resources, Names: names, Decrypt: f.Decrypt, MaxRate: f.MaxRate, Emit: emit,
+		Resources: f.Resources, Names: names, Decrypt: f.Decrypt, MaxRate: f.MaxRate, Residue: f.Residue, Emit: emit,
 	}
 	o.Verify = func(ctx context.Context) (*verify.Result, error) {
 		defer closeSink() // before anything is printed
@@ -231,11 +242,25 @@ func (o *Options) Run(ctx context.Context) error {
 	if err := o.Print(report, o.Out); err != nil {
 		return err
 	}
-	switch report.Outcome {
-	case v1alpha1.Clean, v1alpha1.Surveyed:
-		return nil
-	case v1alpha1.Found:
-		return &hint.Error{Err: errors.New("not everything is stored as it should be, see the verdict"), Exit: hint.ExitDrifted}
+	return outcome(report)
+}
+
+// outcome is the error that a report ends the program with: what is stored now counts for more than what is left of before, and what
+// was found for more than what could not be looked at.
+func outcome(report *v1alpha1.VerificationReport) error {
+	left := ""
+	if report.Residue != nil {
+		left = report.Residue.Outcome
 	}
-	return errors.New("nothing wrong was found, but not everything could be looked at, see the verdict")
+	switch {
+	case report.Outcome == v1alpha1.Found:
+		return &hint.Error{Err: errors.New("not everything is stored as it should be, see the verdict"), Exit: hint.ExitDrifted}
+	case left == v1alpha1.Found:
+		return &hint.Error{Err: errors.New("copies of old values are left on disk, see the residue"), Exit: hint.ExitDrifted}
+	case report.Outcome == v1alpha1.Unproven:
+		return errors.New("nothing wrong was found, but not everything could be looked at, see the verdict")
+	case left == v1alpha1.Unproven:
+		return errors.New("no old value was found, but not everything could be searched, see the residue")
+	}
+	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/api/v1alpha1"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/census"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/options"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
@@ -41,6 +42,9 @@ func TestValidate(t *testing.T) {
 		"an agent for a file":              {[]string{"--snapshot=f", "--agent-image=i"}, "--agent-image is for a cluster, not for --snapshot"},
 		"a time for a file":                {[]string{"--snapshot=f", "--job-timeout=1m"}, "--job-timeout is for a cluster, not for --snapshot"},
 		"values opened without keys":       {[]string{"--snapshot=f", "--decrypt"}, "--decrypt needs keys: --config names the EncryptionConfiguration that has them"},
+		"old values of a file, by nothing": {[]string{"--snapshot=f", "--residue"}, "--residue needs to know which key is the present one: --config names the EncryptionConfiguration"},
+		"old values of a file":             {[]string{"--snapshot=f", "--residue", "--config=c"}, ""},
+		"old values of a cluster":          {[]string{"--residue"}, ""},
 		"no resource":                      {[]string{"--resources="}, "--resources must name what to look at, such as --resources secrets,configmaps"},
 		"what no resource can be":          {[]string{"--resources=Secrets"}, `resource "Secrets": a resource is not written as the name of a resource`},
 		"a wildcard that says nothing":     {[]string{"--resources=*"}, `resource "*": resource "*": "*." stands for the core group and "*.*" for everything`},
@@ -113,6 +117,31 @@ func TestRunPrintsFirstAndThenExits(t *testing.T) {
 				assert.EqualError(t, err, tt.message)
 			}
 			assert.Contains(t, out.String(), "RESOURCE")
+		})
+	}
+}
+
+func TestWhatIsLeftOfOldValuesDecidesWhereTheRestIsWell(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		stored, left string
+		exit         int
+		message      string
+	}{
+		"nothing is left":                {v1alpha1.Clean, v1alpha1.Clean, 0, ""},
+		"something is":                   {v1alpha1.Clean, v1alpha1.Found, 2, "copies of old values are left on disk, see the residue"},
+		"and not everything counted":     {v1alpha1.Unproven, v1alpha1.Found, 2, "copies of old values are left on disk, see the residue"},
+		"not everything was searched":    {v1alpha1.Clean, v1alpha1.Unproven, 1, "no old value was found, but not everything could be searched, see the residue"},
+		"what is stored counts for more": {v1alpha1.Found, v1alpha1.Found, 2, "not everything is stored as it should be, see the verdict"},
+		"not everything was counted":     {v1alpha1.Unproven, v1alpha1.Clean, 1, "nothing wrong was found, but not everything could be looked at, see the verdict"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := outcome(&v1alpha1.VerificationReport{Outcome: tt.stored, Residue: &v1alpha1.VerificationResidue{Outcome: tt.left}})
+			assert.Equal(t, tt.exit, hint.ExitCode(err))
+			if tt.message != "" {
+				assert.EqualError(t, err, tt.message)
+			}
 		})
 	}
 }
