@@ -158,6 +158,23 @@ func (r *Run) verdict() (string, error) {
 	return fmt.Sprintf(": %d migrated, nothing is stale", migrated), nil
 }
 
+// keepCount has the record of this run's count hold for the configuration as it is now: since it was counted only keys have
+// left that no value was seen under.
+func (r *Run) keepCount(ctx context.Context) error {
+	if r.counted == nil || r.counted.found == nil {
+		return nil
+	}
+	refuted := len(r.off()) > 0
+	return r.ledger().Update(ctx, func(l *ledger.Ledger) {
+		if refuted {
+			l.Refute(*r.counted.found)
+		}
+		if v := l.Verification; v != nil && v.Time.Equal(r.counted.found.Time) && v.Digest == r.counted.found.Digest {
+			v.Digest = r.agreed().Digest
+		}
+	})
+}
+
 // close ends the record. What a count contradicts is not on record as migrated from then on, so that status says of it that
 // it is not known. Killed in between, a run that goes on migrates it again.
 func (r *Run) close(ctx context.Context) error {
@@ -165,10 +182,8 @@ func (r *Run) close(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(r.off()) > 0 {
-		if err := r.ledger().Update(ctx, func(l *ledger.Ledger) { l.Refute(*r.counted.found) }); err != nil {
-			return err
-		}
+	if err := r.keepCount(ctx); err != nil {
+		return err
 	}
 	return r.note(ctx, func(rec *ledger.Rotation) {
 		rec.CompletionTime, rec.Aborted = &now, r.goal.Abort

@@ -68,9 +68,24 @@ func judge(st *v1alpha1.EncryptionStatus, s *Seen) verdict {
 	return judgeStored(st, s)
 }
 
+// notAsConfigured is how many values the last verification has found that are not stored as the configuration says, if that is
+// still so as far as is known. Events are left out: they expire.
+func notAsConfigured(st *v1alpha1.EncryptionStatus, s *Seen) (values int64) {
+	if v := st.Verification; v == nil || !v.SameConfiguration || v.MigratedSince {
+		return 0
+	}
+	for _, res := range s.View.Ledger.Verification.Resources {
+		if res.Name != "events" && res.Name != "events.events.k8s.io" {
+			values += res.Off()
+		}
+	}
+	return values
+}
+
 // judgeStored is about what is stored, where every kube-apiserver is known to read a configuration.
 func judgeStored(st *v1alpha1.EncryptionStatus, s *Seen) verdict {
 	t := tally(st)
+	found := notAsConfigured(st, s)
 	switch {
 	case t.stale > 0:
 		return no(v1alpha1.EncryptionInProgress, "%d object(s) are not proven to be stored with the write key; migrate them with: %s migrate --resources %s",
@@ -84,6 +99,9 @@ func judgeStored(st *v1alpha1.EncryptionStatus, s *Seen) verdict {
 	case len(t.undecided) > 0:
 		return no(v1alpha1.DecryptionInProgress, "%s written in plaintext, and whether what is stored is still encrypted is not known; make sure of it with: %s disable --resources %s",
 			are(t.undecided), project.Command, patterns(s, t.undecided))
+	case found > 0:
+		return unproven("%d stored value(s) were not as the configuration says when etcd was last counted, and nothing was migrated since; see them with: %s verify --all",
+			found, project.Command)
 	case !anyEncrypted(st) && slices.ContainsFunc(st.Resources, decrypts):
 		return no(v1alpha1.DecryptionCompleted, "Everything is stored in plaintext: it is written so, and nothing that is stored is encrypted any more.")
 	case !anyEncrypted(st):

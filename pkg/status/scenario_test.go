@@ -151,6 +151,13 @@ func rotating() map[string]func(*status.Seen) {
 				v.Resources = append(v.Resources, ledger.StoredResource{Name: "widgets.example.com"}, ledger.StoredResource{Name: "deployments.apps"})
 			})
 		},
+		"verified, with values that no migration reaches": func(s *status.Seen) {
+			record(s, nil)
+			verified(s, func(v *ledger.Verification) {
+				v.Outcome, v.Off, v.Objects = ledger.Found, 2, 321
+				v.Resources = append(v.Resources, ledger.StoredResource{Name: "gone.example.com", Objects: 1, Stale: 1}, ledger.StoredResource{Name: "events", Stale: 1})
+			})
+		},
 		"verified everything, without proof": func(s *status.Seen) {
 			record(s, nil)
 			verified(s, func(v *ledger.Verification) { v.Outcome, v.Whole, v.Decrypted = ledger.Unproven, []string{"*.*"}, true })

@@ -86,7 +86,7 @@ func threeNodes(t *testing.T, c *cluster) {
 	})
 	t.Run("a rotation that is killed at every stage goes on each time", func(t *testing.T) {
 		end := c.readAlways(t)
-		stages := []string{"add-read-key", "await", "promote", "settle", "migrate", "close"}
+		stages := []string{"add-read-key", "await", "promote", "settle", "migrate", "verify", "close"}
 		c.killEveryStep(t, []string{"rotate"}, stages, func(t *testing.T, stage string) {
 			if stage == "settle" {
 				c.refuse(t, []string{"has been the write key", "--resume"}, "rotate", "--abort", "--yes")
@@ -130,6 +130,7 @@ func oneNode(t *testing.T, c *cluster) {
 	})
 	t.Run("keys stay as long as something may need them", c.keepTwoTooEarly)
 	t.Run("keys leave when nothing can need them", c.keepTwo)
+	t.Run("a key that etcd holds a value under stays, and so do the flags", c.keepPlanted)
 }
 
 func killed(t *testing.T, c *cluster) {

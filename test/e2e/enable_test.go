@@ -65,7 +65,7 @@ func (c *cluster) changeResources(t *testing.T) {
 // decrypt turns encryption off and leaves the flags.
 func (c *cluster) decrypt(t *testing.T) {
 	end := c.readAlways(t)
-	c.reach(t, []string{"disable"}, "promote", "await", "settle", "migrate", "close")
+	c.reach(t, []string{"disable"}, "promote", "await", "settle", "migrate", "verify", "close")
 	end()
 	c.checkFlagsEverywhere(t)
 	c.checkCalm(t, storage{"secrets": plaintext, "configmaps": plaintext, widgets: plaintext})
@@ -76,7 +76,7 @@ func (c *cluster) decrypt(t *testing.T) {
 // enableAgain turns encryption on where the flags are there.
 func (c *cluster) enableAgain(t *testing.T) {
 	end := c.readAlways(t)
-	c.reach(t, []string{"enable"}, "add-read-key", "await", "promote", "settle", "migrate", "close")
+	c.reach(t, []string{"enable"}, "add-read-key", "await", "promote", "settle", "migrate", "verify", "close")
 	end()
 	c.checkEncrypted(t, both("aesgcm"))
 	c.checkMany(t)
