@@ -84,7 +84,7 @@ func situations() []situation {
 		{"an installation with a full history", func(t *testing.T) (*node, agentapi.Installation) {
 			t.Helper()
 			n := newNode(t, exampleConfig("1"))
-			for number := range MaxRevisions {
+			for number := range KeepRevisions {
 				r := revision{number: number + 1, time: n.Now(), run: "run-0"}
 				writeHistory(t, n, r.fileName(), string(exampleConfig("1")))
 			}
@@ -139,7 +139,7 @@ func assertInstalled(t *testing.T, n *node, i agentapi.Installation) {
 	st := assertSound(t, n, i.To)
 	assert.Nil(t, st.Interrupted)
 	assert.GreaterOrEqual(t, len(st.History), 2)
-	assert.LessOrEqual(t, len(st.History), MaxRevisions)
+	assert.LessOrEqual(t, len(st.History), KeepRevisions)
 	var kept []string
 	for _, r := range st.History {
 		kept = append(kept, r.Config.Digest)

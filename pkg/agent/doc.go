@@ -17,7 +17,8 @@
 //
 //   - The configuration file is whole at every instant: the old bytes or the new ones, whatever happens between two
 //     system calls (see installation.run for the order of them and why).
-//   - What was on the node stays in its history, root only, until MaxRevisions newer ones are there.
+//   - What was on the node stays in its history, root only: the newest KeepRevisions, and any older one as long as it has a
+//     key that no newer one has.
 //   - The manifest of the kube-apiserver is whole at every instant too, and nothing replaces one that somebody else has
 //     changed. Once it is edited, all that is needed to put it back is on the disk.
 //   - The number of a key is never given twice on a node, also after the history has forgotten the key.

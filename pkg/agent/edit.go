@@ -250,7 +250,7 @@ func (s *Server) keepConfig(h history) error {
 		return nil // checkConfig has read it where it matters
 	}
 	defer clear(file.data)
-	if err := h.raise(highest(describe(file.data))); err != nil {
+	if err := h.raise(describe(file.data)); err != nil {
 		return err
 	}
 	// The newest but one: after an interruption the newest is a successor that never came into place.

@@ -18,11 +18,14 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/keys"
 )
 
-// MaxRevisions is how many configurations the history keeps.
-const MaxRevisions = 32
+// KeepRevisions is how many of the newest configurations the history keeps, whatever is in them.
+const KeepRevisions = 8
 
 // history is the folder with the configurations that were put in place on this node, the one in use included. Each
 // is a file with the very bytes, named by number, time and run: a person can copy one back with cp.
+//
+// A count bounds the files, never the keys: an installation lets a revision go only if every key in it is in a newer one
+// that stays. A key leaves the history by forget alone, which is asked for by the key's name.
 type history struct {
 	*folder
 }
@@ -123,18 +126,37 @@ func (h history) record(data []byte, run string, now time.Time, skip int) (strin
 	return next.fileName(), h.replace(next.fileName(), data)
 }
 
-// prune lets the oldest revisions go.
+// prune lets go of old revisions whose keys newer ones hold. One that can't be read, or is not understood, may hold
+// anything, and stays.
 func (h history) prune() error {
 	list, err := h.revisions()
-	if err != nil {
+	if err != nil || len(list) <= KeepRevisions {
 		return err
 	}
-	for _, r := range list[:max(0, len(list)-MaxRevisions)] {
-		if err := h.remove(r.fileName()); err != nil {
-			return err
+	var held []encconfig.Key
+	for i, r := range slices.Backward(list) {
+		keyList, known := h.keysOf(r)
+		old := i < len(list)-KeepRevisions
+		if old && known && !slices.ContainsFunc(keyList, func(k encconfig.Key) bool { return !slices.Contains(held, k) }) {
+			if err := h.remove(r.fileName()); err != nil {
+				return err
+			}
+			continue
 		}
+		held = append(held, keyList...)
 	}
 	return nil
+}
+
+// keysOf are the keys in a revision, with their fingerprints. known is false if that can't be told.
+func (h history) keysOf(r revision) (list []encconfig.Key, known bool) {
+	file, err := h.read(r.fileName(), encconfig.MaxSize)
+	if err != nil {
+		return nil, false
+	}
+	defer clear(file.data)
+	d := describe(file.data)
+	return d.Keys(), len(d.Rules) > 0
 }
 
 // sweep removes the temporary files that an interrupted installation left in the history.
@@ -165,6 +187,19 @@ func highest(described ...encconfig.Description) uint64 {
 	for _, d := range described {
 		for _, k := range d.Keys() {
 			n = max(n, keys.Number(k.Name))
+		}
+	}
+	return n
+}
+
+// highestWritten is the highest number of any key that writes in what is described.
+func highestWritten(described ...encconfig.Description) uint64 {
+	var n uint64
+	for _, d := range described {
+		for _, k := range d.WriteKeys() {
+			if k.Provider.Local() {
+				n = max(n, keys.Number(k.Name))
+			}
 		}
 	}
 	return n

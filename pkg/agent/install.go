@@ -22,7 +22,7 @@ type installation struct {
 	name, temp string
 	intent     intent
 	data       []byte
-	highestKey uint64
+	desc       encconfig.Description
 	now        time.Time
 	// left is set if an earlier installation was begun and is not done.
 	left bool
@@ -49,7 +49,7 @@ func (s *Server) install(req agentapi.Installation) error {
 		config: config, history: h,
 		name: s.ConfigName, temp: tempName(s.ConfigName, s.Run),
 		intent: intent{Version: journalVersion, Run: s.Run, From: req.From, To: req.To},
-		data:   data, highestKey: highest(desc), now: s.Now(),
+		data:   data, desc: desc, now: s.Now(),
 	}
 	return i.run()
 }
@@ -75,7 +75,8 @@ func tempName(config, run string) string { return tempPrefix(config) + run + tem
 //  3. Sweep what an interrupted installation left. Nobody else's: we have the lock. A folder that is empty then was
 //     made for the file, by a kubelet that lets everybody look into it: close it.
 //  4. Record the intent, durably: from here on an interruption can be seen.
-//  5. Raise the mark of the highest key, before the key is anywhere on the disk: its name is spent.
+//  5. Raise the mark of the highest key, before the key is anywhere on the disk: its name is spent. And that of the highest
+//     write key: nothing may be stored with a key above it. What earlier agents kept is covered as long as it is there.
 //  6. Keep the predecessor, durably, before it can go.
 //  7. Keep the successor, durably, before it is used: a key that has written anything can be found again, even
 //     if the file itself is lost. Steps 4 to 8 are all that needs room on the disk, so a full one stops here,
@@ -167,11 +168,7 @@ func (i *installation) prepare(current content) (recorded string, err error) {
 	if err := i.history.begin(i.intent); err != nil {
 		return "", err
 	}
-	mark := i.highestKey
-	if current.data != nil {
-		mark = max(mark, highest(describe(current.data)))
-	}
-	if err := i.history.raise(mark); err != nil {
+	if err := i.history.raise(i.described(current)...); err != nil {
 		return "", err
 	}
 	if current.data != nil {
@@ -181,6 +178,20 @@ func (i *installation) prepare(current content) (recorded string, err error) {
 		}
 	}
 	return i.history.record(i.data, i.intent.Run, i.now, 1)
+}
+
+// described are all configurations of this node: that which comes, that which goes, and those before, as far as they can be
+// told; the marks have covered each of them when it came.
+func (i *installation) described(current content) []encconfig.Description {
+	before, _ := i.history.describe()
+	list := []encconfig.Description{i.desc}
+	if current.data != nil {
+		list = append(list, describe(current.data))
+	}
+	for _, r := range before {
+		list = append(list, r.Config)
+	}
+	return list
 }
 
 // put replaces the file. One that is there already is only made durable, unless an interruption, such as a sync

@@ -11,9 +11,11 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
@@ -298,7 +300,7 @@ func TestInstall_sweepsOurLeftoversAndNobodyElses(t *testing.T) {
 
 	assert.Equal(t, []string{".config.yaml.swp", tempName("other.yaml", "run-0"), "config.yaml"}, fileNames(t, n.ConfigDir))
 	assert.Equal(t, []string{
-		"000001-20261120T101112Z-run-1.yaml", "000002-20261120T101112Z-run-1.yaml", markName, lockName, "notes.txt",
+		"000001-20261120T101112Z-run-1.yaml", "000002-20261120T101112Z-run-1.yaml", markName, writtenName, lockName, "notes.txt",
 	}, historyFiles(t, n))
 	assert.Nil(t, n.inspect().Interrupted)
 }
@@ -306,22 +308,112 @@ func TestInstall_sweepsOurLeftoversAndNobodyElses(t *testing.T) {
 func TestInstall_historyForgetsRevisionsButNoNumber(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, exampleConfig("1"))
-	for number := 2; number <= MaxRevisions+3; number++ {
+	for number := 2; number <= KeepRevisions+3; number++ {
 		n.add(strconv.Itoa(number))
-		n.write(exampleConfig("1")) // somebody takes the key out again, by hand
 	}
 	st := n.inspect()
-	assert.Len(t, st.History, MaxRevisions)
-	assert.Equal(t, uint64(MaxRevisions+3), st.HighestKey)
+	assert.Len(t, st.History, KeepRevisions, "the newer ones hold every key of the older ones")
+	assert.Equal(t, uint64(KeepRevisions+3), st.HighestKey)
+	assert.Equal(t, uint64(1), st.HighestWritten)
 
 	for _, name := range historyFiles(t, n) {
 		if _, ok := parseRevision(name); ok {
 			require.NoError(t, os.Remove(filepath.Join(n.HistoryDir, name)))
 		}
 	}
-	assert.Equal(t, uint64(MaxRevisions+3), n.inspect().HighestKey, "the mark stays without any revision")
-	resp := n.propose(addKey(strconv.Itoa(MaxRevisions+3)), n)
+	assert.Equal(t, uint64(KeepRevisions+3), n.inspect().HighestKey, "the mark stays without any revision")
+	resp := n.propose(addKey(strconv.Itoa(KeepRevisions+3)), n)
 	require.NotNil(t, resp.Error)
+}
+
+func TestInstall_historyKeepsWhatAloneHoldsAKey(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, exampleConfig("1"))
+	for number := 2; number <= KeepRevisions+3; number++ {
+		n.add(strconv.Itoa(number))
+		n.write(exampleConfig("1")) // somebody takes the key out again, by hand
+	}
+	st := n.inspect()
+	for number := 2; number <= KeepRevisions+3; number++ {
+		name := strconv.Itoa(number)
+		assert.True(t, slices.ContainsFunc(st.History, func(r agentapi.Revision) bool { return r.Config.Has(gcm(name)) }), "key %s", name)
+	}
+}
+
+func TestInstall_historyKeepsWhatIsNotUnderstood(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, exampleConfig("1"))
+	writeHistory(t, n, "000001-20261120T101112Z-run-1.yaml", "kind: SomethingElse\n")
+	for number := 2; number <= KeepRevisions+3; number++ {
+		n.add(strconv.Itoa(number))
+	}
+	assert.Empty(t, n.inspect().History[0].Config.Rules)
+}
+
+func TestInstall_marksEveryKeyThatMayHaveWritten(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, exampleConfig("1"))
+	n.add("2")
+	assert.Equal(t, uint64(1), n.inspect().HighestWritten, "a read key writes nothing")
+	require.Nil(t, n.install(n.prepared(promote("2"))).Error)
+	require.Nil(t, n.install(n.prepared(promote("1"))).Error)
+	n.add("3")
+	for _, name := range historyFiles(t, n) {
+		if _, ok := parseRevision(name); ok {
+			require.NoError(t, os.Remove(filepath.Join(n.HistoryDir, name)))
+		}
+	}
+	assert.Equal(t, uint64(2), n.inspect().HighestWritten, "key 2 has written, and 1 writes again")
+
+	older := newNode(t, exampleConfig("1", "2"))
+	writeHistory(t, older, "000001-20261120T101112Z-run-1.yaml", string(exampleConfig("2", "1"))) // of an agent without this mark
+	older.add("3")
+	require.NoError(t, os.Remove(filepath.Join(older.HistoryDir, "000001-20261120T101112Z-run-1.yaml")))
+	assert.Equal(t, uint64(2), older.inspect().HighestWritten)
+}
+
+// Whatever is installed, every key that was ever in the file is in the file or in the history, and the newest revisions stay.
+func TestInstall_neverForgetsAKey(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		h := history{folder: &folder{}}
+		dir, err := os.MkdirTemp("/dev/shm", "agent-test-") //nolint:usetesting // one for each round, in memory
+		if err != nil {
+			dir = t.TempDir()
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		h.folder, err = openFolder(dir, "history", os.Getuid(), nil)
+		require.NoError(rt, err)
+		defer h.close()
+		seen := map[encconfig.Key]bool{}
+		var files []string
+		for range rapid.IntRange(1, 30).Draw(rt, "installations") {
+			names := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"1", "2", "3", "4", "5", "6", "7", "8", "9"}), 1, 3, rapid.ID[string]).Draw(rt, "keys")
+			data := exampleConfig(names...)
+			for _, k := range describe(data).Keys() {
+				seen[k] = true
+			}
+			name, err := h.record(data, "run-1", time.Unix(0, 0), 1)
+			require.NoError(rt, err)
+			if name != "" {
+				files = append(files, name)
+			}
+			require.NoError(rt, h.prune())
+		}
+		list, err := h.describe()
+		require.NoError(rt, err)
+		for k := range seen {
+			if !slices.ContainsFunc(list, func(r agentapi.Revision) bool { return slices.Contains(r.Config.Keys(), k) }) {
+				rt.Fatalf("key %s is lost", k)
+			}
+		}
+		left, err := h.names()
+		require.NoError(rt, err)
+		for _, name := range files[max(0, len(files)-KeepRevisions):] {
+			assert.Contains(rt, left, name)
+		}
+		assert.LessOrEqual(rt, len(left), KeepRevisions+len(seen), "one revision for each key at most is kept beyond the newest")
+	})
 }
 
 func TestInstall_whileAnotherAgentInstalls(t *testing.T) {

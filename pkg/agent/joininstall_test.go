@@ -33,7 +33,7 @@ func TestInstallBundle_onANewMachine(t *testing.T) {
 	assert.Equal(t, config, readFile(t, m.at(joinPath)))
 	assert.Equal(t, fs.FileMode(0o600), mode(t, m.at(joinPath)))
 	assert.Equal(t, fs.FileMode(0o700), mode(t, m.at(project.DefaultConfigDir)))
-	assert.ElementsMatch(t, []string{"000001-20261120T101112Z-run-1.yaml", "highest-key", "lock"},
+	assert.ElementsMatch(t, []string{"000001-20261120T101112Z-run-1.yaml", "highest-key", "highest-written", "lock"},
 		fileNames(t, m.at(project.NodeHistoryDir)), "the identity is gone, the history has begun")
 	assert.Equal(t, "2", string(readFile(t, m.at(project.NodeHistoryDir+"/highest-key"))))
 

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 )
 
 // The files of the history folder beside the revisions. A temporary file is one of ours and never read.
@@ -17,6 +19,7 @@ const (
 	lockName    = "lock"
 	journalName = "journal.json"
 	markName    = "highest-key"
+	writtenName = "highest-written"
 	tempSuffix  = ".tmp"
 
 	// smallFile is more than any of them can have in bytes.
@@ -82,8 +85,13 @@ func (h history) interrupted() (*intent, error) {
 }
 
 // mark is the highest number that a key of this node was ever recorded with, 0 if none was.
-func (h history) mark() (uint64, error) {
-	file, err := h.read(markName, smallFile)
+func (h history) mark() (uint64, error) { return h.number(markName) }
+
+// written is the highest number of a key that was ever recorded as a write key of this node, 0 if none was.
+func (h history) written() (uint64, error) { return h.number(writtenName) }
+
+func (h history) number(name string) (uint64, error) {
+	file, err := h.read(name, smallFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -92,19 +100,27 @@ func (h history) mark() (uint64, error) {
 	}
 	n, err := strconv.ParseUint(strings.TrimSuffix(string(file.data), "\n"), 10, 64)
 	if err != nil {
-		return 0, plainf("%s does not hold a number; write the highest number that a key ever had into it", markName)
+		return 0, plainf("%s does not hold a number; write the highest number that a key ever had into it", name)
 	}
 	return n, nil
 }
 
-// raise makes the mark at least n. It goes up only: forgetting old revisions does not free their keys' names.
-func (h history) raise(n uint64) error {
-	before, err := h.mark()
+// raise makes the marks cover what is described. They go up only: a key whose revisions are forgotten does not give its
+// name free, and has written what it has written.
+func (h history) raise(described ...encconfig.Description) error {
+	if err := h.raiseTo(markName, highest(described...)); err != nil {
+		return err
+	}
+	return h.raiseTo(writtenName, highestWritten(described...))
+}
+
+func (h history) raiseTo(name string, n uint64) error {
+	before, err := h.number(name)
 	if err != nil {
 		return err
 	}
 	if n <= before {
 		return nil
 	}
-	return h.replace(markName, strconv.AppendUint(nil, n, 10))
+	return h.replace(name, strconv.AppendUint(nil, n, 10))
 }

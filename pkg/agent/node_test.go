@@ -218,7 +218,7 @@ func assertClean(t *testing.T, n *node) {
 	assert.Equal(t, []string{n.ConfigName}, fileNames(t, n.ConfigDir))
 	for _, name := range historyFiles(t, n) {
 		if _, ok := parseRevision(name); !ok {
-			assert.Contains(t, []string{lockName, markName}, name)
+			assert.Contains(t, []string{lockName, markName, writtenName}, name)
 		}
 	}
 }

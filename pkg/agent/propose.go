@@ -5,6 +5,8 @@ package agent
 
 import (
 	"errors"
+	"io/fs"
+	"slices"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
@@ -13,13 +15,13 @@ import (
 )
 
 // propose computes the configuration that follows from a change and seals it. Nothing on the node changes: a new
-// key is nowhere but in the sealed messages, and gone with them.
+// key is nowhere but in the sealed messages, and gone with them. A key that comes back is taken from the history.
 func (s *Server) propose(p agentapi.Proposal) (*agentapi.Proposed, error) {
 	doc, err := s.expected(p.From)
 	if err != nil {
 		return nil, err
 	}
-	secret, err := s.newKey(p.Change, doc.Describe())
+	secret, err := s.addedKey(p.Change, doc.Describe())
 	if err != nil {
 		return nil, err
 	}
@@ -54,12 +56,53 @@ func isMissing(err error) bool {
 	return ok && known.Code == agentapi.Missing
 }
 
+// addedKey is the key that a change adds, if it adds one that the configuration does not have: a new one, or the one of the
+// history that the change knows by its fingerprint.
+func (s *Server) addedKey(c encconfig.Change, current encconfig.Description) (keys.Secret, error) {
+	switch {
+	case !c.NewKey(current):
+		return keys.Secret{}, nil
+	case len(c.Keys) == 1 && c.Keys[0].Fingerprint != "":
+		return s.formerKey(c.Keys[0])
+	}
+	return s.newKey(c, current)
+}
+
+// formerKey finds a key in the node's history, by provider, name and fingerprint.
+func (s *Server) formerKey(k encconfig.Key) (keys.Secret, error) {
+	missing := failf(agentapi.BadRequest, "the history of this node does not have key %s with the fingerprint %s", k, k.Fingerprint)
+	h, err := s.openHistory()
+	if errors.Is(err, fs.ErrNotExist) {
+		return keys.Secret{}, missing
+	}
+	if err != nil {
+		return keys.Secret{}, historyProblem(err)
+	}
+	defer h.close()
+	list, err := h.revisions()
+	if err != nil {
+		return keys.Secret{}, historyProblem(err)
+	}
+	for _, r := range slices.Backward(list) {
+		file, err := h.read(r.fileName(), encconfig.MaxSize)
+		if err != nil {
+			continue // another revision may have it
+		}
+		doc, err := encconfig.Parse(file.data)
+		clear(file.data)
+		if err != nil {
+			continue
+		}
+		if secret, ok := doc.Secret(k); ok {
+			return secret, nil
+		}
+	}
+	return keys.Secret{}, missing
+}
+
 // newKey draws the key for a change that adds one, and refuses a name that any key of this node may have had: a
 // stored value that asks for the old key must never meet the new one.
 func (s *Server) newKey(c encconfig.Change, current encconfig.Description) (keys.Secret, error) {
-	if !c.NewKey(current) {
-		return keys.Secret{}, nil
-	}
 	now := agentapi.State{Config: &current}
 	if err := s.describeHistory(&now); err != nil {
 		return keys.Secret{}, err

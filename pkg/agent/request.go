@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
@@ -100,29 +101,42 @@ func parseRequest(l line) (agentapi.Request, error) {
 	return req, checkRequest(req)
 }
 
+// part is what a request holds beside its operation, for the operations that need it.
+type part struct {
+	ops   []agentapi.Op
+	there bool
+	check func() error
+}
+
+func parts(req agentapi.Request) []part {
+	return []part{
+		{ops: []agentapi.Op{agentapi.Inspect}, there: req.Op == agentapi.Inspect, check: func() error { return nil }},
+		partOf(req.Propose, checkProposal, agentapi.Propose),
+		partOf(req.Install, checkInstallation, agentapi.Install),
+		partOf(req.Forget, checkForgetting, agentapi.Forget),
+		partOf(req.Edit, func(e agentapi.ManifestEdit) error { return checkManifestEdit(req.Op, e) }, agentapi.CheckEdit, agentapi.EditManifest),
+		partOf(req.Count, checkCounting, agentapi.Count),
+		partOf(req.Search, checkSearching, agentapi.Search),
+	}
+}
+
+func partOf[T any](held *T, check func(T) error, ops ...agentapi.Op) part {
+	return part{ops: ops, there: held != nil, check: func() error { return check(*held) }}
+}
+
+// checkRequest wants a known operation and exactly the part that it needs.
 func checkRequest(req agentapi.Request) error {
-	propose, install := req.Op == agentapi.Propose, req.Op == agentapi.Install
-	edit := req.Op == agentapi.CheckEdit || req.Op == agentapi.EditManifest
-	count, search := req.Op == agentapi.Count, req.Op == agentapi.Search
-	if !propose && !install && !edit && !count && !search && req.Op != agentapi.Inspect {
+	list := parts(req)
+	at := slices.IndexFunc(list, func(p part) bool { return slices.Contains(p.ops, req.Op) })
+	if at < 0 {
 		return failf(agentapi.BadRequest, "the request asks for an unknown operation")
 	}
-	if propose != (req.Propose != nil) || install != (req.Install != nil) || edit != (req.Edit != nil) || count != (req.Count != nil) || search != (req.Search != nil) {
-		return failf(agentapi.BadRequest, "the request does not hold exactly what its operation needs")
+	for i, p := range list {
+		if p.there != (i == at) {
+			return failf(agentapi.BadRequest, "the request does not hold exactly what its operation needs")
+		}
 	}
-	switch {
-	case propose:
-		return checkProposal(*req.Propose)
-	case install:
-		return checkInstallation(*req.Install)
-	case edit:
-		return checkManifestEdit(req.Op, *req.Edit)
-	case count:
-		return checkCounting(*req.Count)
-	case search:
-		return checkSearching(*req.Search)
-	}
-	return nil
+	return list[at].check()
 }
 
 func checkProposal(p agentapi.Proposal) error {

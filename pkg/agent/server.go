@@ -133,6 +133,8 @@ func (s *Server) answer(ctx context.Context, l line) (resp agentapi.Response) {
 		resp.Proposed, err = s.propose(*req.Propose)
 	case agentapi.Install:
 		err = s.install(*req.Install)
+	case agentapi.Forget:
+		err = s.forget(*req.Forget)
 	case agentapi.CheckEdit:
 		err = s.checkEdit(*req.Edit)
 	case agentapi.EditManifest:

@@ -54,7 +54,7 @@ func (s *Server) describeConfig(st *agentapi.State) error {
 // describeHistory fills in what the history tells, and the highest key of both, so it comes after describeConfig.
 func (s *Server) describeHistory(st *agentapi.State) error {
 	if st.Config != nil {
-		st.HighestKey = highest(*st.Config)
+		st.HighestKey, st.HighestWritten = highest(*st.Config), highestWritten(*st.Config)
 	}
 	h, err := s.openHistory()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -72,10 +72,12 @@ func (s *Server) describeHistory(st *agentapi.State) error {
 	st.History = revisions
 	for _, r := range revisions {
 		st.HighestKey = max(st.HighestKey, highest(r.Config))
+		st.HighestWritten = max(st.HighestWritten, highestWritten(r.Config))
 	}
 	mark, errMark := h.mark()
-	st.HighestKey = max(st.HighestKey, mark)
-	return historyProblem(cmp.Or(err, errMark, errRevisions))
+	written, errWritten := h.written()
+	st.HighestKey, st.HighestWritten = max(st.HighestKey, mark), max(st.HighestWritten, written)
+	return historyProblem(cmp.Or(err, errMark, errWritten, errRevisions))
 }
 
 func historyProblem(err error) error {

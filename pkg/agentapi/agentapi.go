@@ -49,6 +49,8 @@ const (
 	Propose Op = "propose"
 	// Install replaces the node's configuration by a sealed one.
 	Install Op = "install"
+	// Forget removes keys from the node's history that its configuration does not have.
+	Forget Op = "forget"
 	// CheckEdit tells whether the kube-apiserver's manifest can be edited as asked.
 	CheckEdit Op = "check-edit"
 	// EditManifest hands an edit of the kube-apiserver's manifest to a guard, a static pod on the node. The answer comes
@@ -67,12 +69,14 @@ type Request struct {
 	Op      Op            `json:"op"`
 	Propose *Proposal     `json:"propose,omitempty"`
 	Install *Installation `json:"install,omitempty"`
+	Forget  *Forgetting   `json:"forget,omitempty"`
 	Edit    *ManifestEdit `json:"edit,omitempty"`
 	Count   *Counting     `json:"count,omitempty"`
 	Search  *Searching    `json:"search,omitempty"`
 }
 
-// Proposal asks for the configuration that follows from a change.
+// Proposal asks for the configuration that follows from a change. A key that the change adds with a fingerprint is taken from
+// the node's history; one without is new.
 type Proposal struct {
 	// From is the digest that the node's file must have.
 	From   string           `json:"from"`
@@ -88,6 +92,15 @@ type Installation struct {
 	// To is the digest that the opened configuration must have.
 	To     string `json:"to"`
 	Sealed []byte `json:"sealed,omitempty"`
+}
+
+// Forgetting asks that no revision of the node's history holds some keys any more. The revisions that do are removed; it is refused
+// if another key would be lost with them.
+type Forgetting struct {
+	// From is the digest that the node's file must have.
+	From string `json:"from"`
+	// Keys by provider, name and fingerprint.
+	Keys []encconfig.Key `json:"keys"`
 }
 
 // ManifestEdit is an edit of the manifest of the node's kube-apiserver.
@@ -175,6 +188,9 @@ type State struct {
 	History []Revision `json:"history,omitempty"`
 	// HighestKey is the highest number that a key on this node ever had.
 	HighestKey uint64 `json:"highestKey"`
+	// HighestWritten is the highest number of a key that this node ever had as a write key: nothing is stored with a key
+	// above it. 0 if there was none, or the agent is of a version that does not tell.
+	HighestWritten uint64 `json:"highestWritten,omitempty"`
 	// Interrupted is set while the last installation is recorded as begun and not as done. The file itself is
 	// whole: Digest tells which of the two it is.
 	Interrupted *Installation `json:"interrupted,omitempty"`

@@ -73,7 +73,7 @@ func (r rule) keyList() []Key {
 }
 
 // Apply gives a new document with the change made, in block-style YAML with the comments kept. The secret is the
-// new key of AddReadKey and AddWriteKey and is not looked at otherwise. The document itself stays as it is.
+// key that AddReadKey or AddWriteKey adds, new or of an earlier configuration, and is not looked at otherwise. The document itself stays as it is.
 func (d *Document) Apply(c Change, secret keys.Secret) (*Document, error) {
 	if c.Kind == KeepAll && len(c.Resources) == 0 {
 		return d, nil
@@ -141,14 +141,22 @@ func (d *Document) arrange(r *rule, want []Key, secret keys.Secret) {
 
 // secret is the material of a key that some rule has, fresh for one that none has.
 func (d *Document) secret(k Key, fresh keys.Secret) keys.Secret {
+	if known, ok := d.Secret(k); ok {
+		return known
+	}
+	return fresh
+}
+
+// Secret is the material of a key that some rule has, by provider, name and fingerprint.
+func (d *Document) Secret(k Key) (keys.Secret, bool) {
 	for _, r := range d.rules {
 		for _, t := range r.chain {
 			if t.key == k {
-				return t.secret
+				return t.secret, true
 			}
 		}
 	}
-	return fresh
+	return keys.Secret{}, false
 }
 
 // providerNodes writes a chain of transformers as a list of providers. Neighbours of one local provider share an

@@ -116,6 +116,9 @@ func ShortDigest(digest string) string { return digest[:min(len(digest), len("sh
 // follows tells whether one change on the way to the goal leads from a to b. A promotion can be read both ways, and
 // so can a key that is missing behind the write key: the target decides, and what was added is not taken back.
 func (g Goal) follows(a, b encconfig.Description) bool {
+	if len(g.Drop) > 0 {
+		return g.drops(a, b)
+	}
 	promote := encconfig.Change{Kind: encconfig.Promote, Keys: []encconfig.Key{g.Target}, Resources: g.scope(a)}
 	back := encconfig.Change{Kind: encconfig.Promote, Keys: []encconfig.Key{{Provider: encconfig.Identity}}, Resources: a.Patterns()}
 	if g.adds(a, b) || reaches(a, b, promote) || g.Flags == SetFlags && reaches(a, b, back) {

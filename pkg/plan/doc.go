@@ -47,6 +47,13 @@
 //     migration's proof by baselines stands alone. A count that contradicts a migration voids its record, so that rules
 //     5 and what follows apply anew; the caller does that once, and so the plan ends.
 //
+//  11. A key that comes back (rollback) is one that is in the configuration, or else in the history of a node, by its
+//     fingerprint: then that node adds it as a read key first, as it would a new one. A name that stands for two keys anywhere
+//     is refused. Newer keys stay behind it as read keys, and are no rotation that has begun: what has written never was one.
+//
+//  12. Keys that are dropped by name write nothing in any rule, those that encrypt nothing included. That nothing needs them
+//     is proven before, and not decided here.
+//
 // Identity is a key in all of this: encrypting nothing any more is a rotation to it, and the keys before it stay as
 // read keys.
 //

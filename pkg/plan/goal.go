@@ -11,7 +11,8 @@ import (
 
 // Goal is where to go.
 type Goal struct {
-	// Target is the key that shall write, which may not exist yet, or identity.
+	// Target is the key that shall write, which may not exist yet, or identity. With a fingerprint it is a key that exists, in the
+	// configuration or in the history of a node.
 	Target encconfig.Key
 	// Resources that shall be written with it, wildcards included. Empty for all that is encrypted.
 	Resources []string
@@ -19,6 +20,8 @@ type Goal struct {
 	Flags FlagsGoal
 	// Abort asks for the way back: Target shall go before it was ever used.
 	Abort bool
+	// Drop are keys that shall leave the configuration: somebody has proven that nothing needs them. Then there is no Target.
+	Drop []encconfig.Key
 	// Keep is how many keys a rule keeps, the write key included; at least 2.
 	Keep int
 }

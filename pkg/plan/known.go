@@ -18,7 +18,7 @@ func known(o Observed, g Goal) error {
 			return err
 		}
 	}
-	return nil
+	return sameKey(o, g.Target)
 }
 
 func knownNode(n Node, g Goal) error {
@@ -34,7 +34,7 @@ func knownNode(n Node, g Goal) error {
 	case n.Config.Uses(encconfig.KMS):
 		return refuse("rotate the key encryption key in the KMS itself",
 			"the encryption configuration of node %s uses a KMS provider, which is not supported yet", n.Name)
-	case len(g.Resources) == 0 && len(n.Config.EncryptingRules()) == 0:
+	case len(g.Resources) == 0 && len(g.Drop) == 0 && len(n.Config.EncryptingRules()) == 0:
 		return refuse("turn it on with: kubectl encryption enable",
 			"the encryption configuration of node %s encrypts no resource: identity is the first provider everywhere", n.Name)
 	case n.Flags == FlagsWithoutReload && g.Flags != SetFlags:

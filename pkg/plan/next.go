@@ -102,6 +102,9 @@ func Next(o Observed, g Goal) (Step, error) {
 	if step, needed, err := stepBack(o, g, *agreed); needed || err != nil { // rule 8
 		return step, err
 	}
+	if len(g.Drop) > 0 {
+		return drop(o, g, *agreed) // rule 12
+	}
 	if n := o.first(func(n Node) bool { return n.Flags == FlagsWithoutReload }); n != nil && g.Flags == SetFlags {
 		return edit(*n, FlagsSet), nil // rule 8
 	}
@@ -143,6 +146,9 @@ func closing(o Observed) Step {
 // towardsWriteKey is rule 4: all nodes and instances have the same configuration, and the target does not write yet.
 func towardsWriteKey(o Observed, g Goal, agreed encconfig.Description) (Step, error) {
 	change := encconfig.Change{Kind: encconfig.Promote, Keys: []encconfig.Key{g.Target}, Resources: g.scope(agreed)}
+	if !g.reads(agreed) && g.former(agreed) {
+		return bringBack(o, g, agreed) // rule 11
+	}
 	if !g.reads(agreed) {
 		change.Kind = encconfig.AddReadKey
 		if len(o.Nodes) == 1 && len(g.Resources) == 0 {

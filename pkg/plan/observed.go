@@ -45,6 +45,9 @@ type Node struct {
 	// History are the configurations that were installed on the node, and those that they replaced, oldest first. The
 	// last one is the node's own, unless somebody else has changed the file since.
 	History []encconfig.Description
+	// HighestWritten is the highest number of a key that is known to have been a write key on the node, also if nothing of that
+	// time is in the history any more. 0 if the node does not tell: then its file and its history do.
+	HighestWritten uint64
 	// Loaded is the digest that the node's kube-apiserver is proven to have loaded, empty if there is no proof yet.
 	Loaded string
 }
@@ -67,8 +70,9 @@ const MinKeep = 2
 // DefaultKeep is how many keys are kept where nothing else is said.
 const DefaultKeep = 8
 
-// Pending is the key of a rotation that has begun and not reached its write key: a read key newer than all write
-// keys, on any node. False if there is none.
+// Pending is the key of a rotation that has begun and not reached its write key: on some node, a read key that is newer than
+// the write keys and has never been one itself. One that has written and reads now was rolled back from, which is no
+// beginning. False if there is none.
 func Pending(nodes []Node) (encconfig.Key, bool) {
 	var found encconfig.Key
 	var highest uint64
@@ -76,10 +80,9 @@ func Pending(nodes []Node) (encconfig.Key, bool) {
 		if n.Config == nil {
 			continue
 		}
-		newestWrite := newest(n.Config.WriteKeys())
 		for _, k := range n.Config.Keys() {
 			number := keys.Number(k.Name)
-			if k.Provider.Local() && number > newestWrite && number > highest && readKey(*n.Config, k) {
+			if k.Provider.Local() && n.begins(k) && number > highest && readKey(*n.Config, k) {
 				found, highest = k, number
 			}
 		}
@@ -89,10 +92,36 @@ func Pending(nodes []Node) (encconfig.Key, bool) {
 
 func readKey(d encconfig.Description, k encconfig.Key) bool { return d.Reads(k) && !d.Writes(k) }
 
+// begins tells whether a key of the node is newer than its write keys and never was one. A promotion that was interrupted
+// before the file was replaced has left its result in the history, and was none.
+func (n Node) begins(k encconfig.Key) bool {
+	number := keys.Number(k.Name)
+	if number <= newest(n.Config.WriteKeys()) {
+		return false
+	}
+	last := len(n.History) - 1
+	attempted := last >= 0 && n.History[last].Digest != n.Config.Digest && n.History[last].Writes(k)
+	return number > n.written() || attempted
+}
+
+// written is the highest number of a key that is or was a write key on the node, by all that is known of it.
+func (n Node) written() uint64 {
+	highest := n.HighestWritten
+	if n.Config != nil {
+		highest = max(highest, newest(n.Config.WriteKeys()))
+	}
+	for _, d := range n.History {
+		highest = max(highest, newest(d.WriteKeys()))
+	}
+	return highest
+}
+
 func newest(list []encconfig.Key) uint64 {
 	var n uint64
 	for _, k := range list {
-		n = max(n, keys.Number(k.Name))
+		if k.Provider.Local() {
+			n = max(n, keys.Number(k.Name))
+		}
 	}
 	return n
 }
@@ -133,10 +162,11 @@ func (o Observed) Agreed() *encconfig.Description {
 }
 
 // everWritten tells whether the key is or may have been the write key of any configuration of any node. A revision
-// that is not understood has no rules, and may have been anything.
+// that is not understood has no rules, and may have been anything. A key of a lower number than one that has written may
+// have written itself, at a time that no history tells of any more.
 func (o Observed) everWritten(k encconfig.Key) bool {
 	return o.Progress.Used || slices.ContainsFunc(o.Nodes, func(n Node) bool {
-		return n.Config != nil && n.Config.Writes(k) ||
+		return n.HighestWritten > 0 && keys.Number(k.Name) <= n.HighestWritten || n.Config != nil && n.Config.Writes(k) ||
 			slices.ContainsFunc(n.History, func(d encconfig.Description) bool { return d.Writes(k) || len(d.Rules) == 0 })
 	})
 }

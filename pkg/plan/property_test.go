@@ -35,6 +35,8 @@ type cluster struct {
 	// counted is what the run has counted, refuted by write key whether a count has voided its migration.
 	counted *plan.Counted
 	refuted map[encconfig.Key]bool
+	// written are the keys that a file with which they write was handed to a node for.
+	written map[encconfig.Key]bool
 }
 
 type node struct {
@@ -42,15 +44,74 @@ type node struct {
 	file    encconfig.Description
 	loaded  encconfig.Description
 	history []encconfig.Description
+	// written is the mark that only rises.
+	written uint64
+}
+
+// installed keeps what a node keeps: the newest revisions, and what alone holds a key.
+func (n *node) installs(result encconfig.Description, arrives bool) {
+	for i, d := range []encconfig.Description{n.file, result} {
+		for _, k := range d.WriteKeys() {
+			n.written = max(n.written, keys.Number(k.Name))
+		}
+		skip := 2 - i // as an agent does
+		if !slices.ContainsFunc(n.history[max(0, len(n.history)-skip):], func(r encconfig.Description) bool { return r.Digest == d.Digest }) {
+			n.history = append(n.history, d)
+		}
+	}
+	if arrives {
+		n.file = result
+	}
+	n.forget()
+}
+
+func (n *node) forget() {
+	const newest = 4 // fewer than an agent keeps, so that nothing rests on more
+	var kept []encconfig.Description
+	var held []encconfig.Key
+	for i, d := range slices.Backward(n.history) {
+		old := len(n.history)-i > newest
+		if old && !slices.ContainsFunc(d.Keys(), func(k encconfig.Key) bool { return !slices.ContainsFunc(held, k.Is) }) {
+			continue
+		}
+		kept, held = append(kept, d), append(held, d.Keys()...)
+	}
+	slices.Reverse(kept)
+	n.history = kept
 }
 
 func (c *cluster) observe(target encconfig.Key) plan.Observed {
-	o := plan.Observed{Progress: c.progress[target], Unneeded: c.unneeded, Counted: c.counted}
+	o := plan.Observed{Progress: c.progress[named(target)], Unneeded: c.unneeded, Counted: c.counted}
 	for _, n := range c.nodes {
 		file := n.file
-		o.Nodes = append(o.Nodes, plan.Node{Name: n.name, Config: &file, History: n.history, Loaded: n.loaded.Digest})
+		o.Nodes = append(o.Nodes, plan.Node{
+			Name: n.name, Config: &file, History: n.history, HighestWritten: n.written, Loaded: n.loaded.Digest,
+		})
 	}
 	return o
+}
+
+// named is a key as stored values name it.
+func named(k encconfig.Key) encconfig.Key { return encconfig.Key{Provider: k.Provider, Name: k.Name} }
+
+// agree tells whether all nodes have the same file.
+func (c *cluster) agree() bool {
+	return !slices.ContainsFunc(c.nodes, func(n *node) bool { return n.file.Digest != c.nodes[0].file.Digest })
+}
+
+// former are the keys that have written and that any node has in its file or its history.
+func (c *cluster) former() []encconfig.Key {
+	var list []encconfig.Key
+	for _, n := range c.nodes {
+		for _, d := range append(slices.Clone(n.history), n.file) {
+			for _, k := range d.Keys() {
+				if c.written[named(k)] && !slices.Contains(list, k) {
+					list = append(list, k)
+				}
+			}
+		}
+	}
+	return list
 }
 
 // check is rules 1 and 2 of the design as an invariant: whatever is stored, every kube-apiserver reads it now and
@@ -76,7 +137,7 @@ func (c *cluster) readable(rule int, k encconfig.Key) {
 
 func (c *cluster) write(n *node) {
 	for i, r := range n.loaded.Rules {
-		k := encconfig.Key{Provider: r.WriteKey().Provider, Name: r.WriteKey().Name}
+		k := named(r.WriteKey())
 		c.stored[i][k] = true
 		c.unneeded = slices.DeleteFunc(c.unneeded, k.Is)
 	}
@@ -113,15 +174,15 @@ func (c *cluster) plant() {
 	rule := rapid.IntRange(0, len(c.nodes[0].file.Rules)-1).Draw(c.t, "rule")
 	k := rapid.SampledFrom(c.nodes[0].file.Rules[rule].Keys).Draw(c.t, "old key")
 	lacks := func(n *node) bool { return n.loaded.Rules[rule].Index(k) < 0 || n.file.Rules[rule].Index(k) < 0 }
-	if slices.ContainsFunc(c.nodes, lacks) || keys.Number(k.Name) > c.known && !written(c, k) {
+	if slices.ContainsFunc(c.nodes, lacks) || keys.Number(k.Name) > c.known && !c.written[named(k)] {
 		return
 	}
-	c.stored[rule][encconfig.Key{Provider: k.Provider, Name: k.Name}] = true
+	c.stored[rule][named(k)] = true
 }
 
 // count is a count of everything. One that finds values of migrated rules under other keys voids the migration, once.
 func (c *cluster) count(target encconfig.Key) {
-	c.counted = &plan.Counted{}
+	c.counted, target = &plan.Counted{}, named(target)
 	contradicted := false
 	for i, values := range c.stored {
 		for k := range values {
@@ -150,7 +211,7 @@ func (c *cluster) run(g plan.Goal, mayDie bool) bool {
 			return false
 		}
 		step, err := plan.Next(c.observe(g.Target), g)
-		if g.Abort && written(c, g.Target) {
+		if g.Abort && c.written[named(g.Target)] {
 			if !errors.Is(err, plan.ErrRefused) {
 				c.t.Fatalf("taking back %s, which has been a write key, is not refused", g.Target)
 			}
@@ -172,7 +233,7 @@ func (c *cluster) run(g plan.Goal, mayDie bool) bool {
 }
 
 func (c *cluster) carryOut(step plan.Step, g plan.Goal, mayDie bool) bool {
-	p := c.progress[g.Target]
+	p := c.progress[named(g.Target)]
 	switch step.Kind {
 	case plan.Verify:
 		c.count(g.Target)
@@ -186,12 +247,12 @@ func (c *cluster) carryOut(step plan.Step, g plan.Goal, mayDie bool) bool {
 	case plan.Settle:
 		p.Settled, c.counted = true, nil
 	case plan.Migrate:
-		c.migrate(g.Target)
+		c.migrate(named(g.Target))
 		p.Migrated, c.counted = true, nil
 	case plan.Close:
 		p.Closed = true
 	}
-	c.progress[g.Target] = p
+	c.progress[named(g.Target)] = p
 	return true
 }
 
@@ -200,6 +261,11 @@ func (c *cluster) push(step plan.Step, mayDie bool) bool {
 	if result.Digest == "" {
 		for i := range result.Rules {
 			result.Rules[i].Keys = slices.Clone(result.Rules[i].Keys)
+			for j, k := range result.Rules[i].Keys {
+				if k.Provider.Local() {
+					result.Rules[i].Keys[j].Fingerprint = "f" + k.Name // an agent has made it
+				}
+			}
 		}
 		result.Digest = encconfig.Digest([]byte(fmt.Sprint(result.Rules)))
 	}
@@ -212,8 +278,14 @@ func (c *cluster) push(step plan.Step, mayDie bool) bool {
 			return false
 		}
 		n := c.nodes[slices.IndexFunc(c.nodes, func(n *node) bool { return n.name == name })]
-		n.history = append(n.history, n.file, result)
-		n.file = result
+		for _, k := range result.WriteKeys() {
+			c.written[named(k)] = true
+		}
+		if mayDie && rapid.IntRange(0, 9).Draw(c.t, "kill in installation") == 0 {
+			n.installs(result, false)
+			return false
+		}
+		n.installs(result, true)
 		c.happen()
 	}
 	return true
@@ -233,7 +305,7 @@ func (c *cluster) migrate(target encconfig.Key) {
 		}
 		maps.Copy(before, c.stored[i])
 		for _, k := range r.Keys {
-			before[encconfig.Key{Provider: k.Provider, Name: k.Name}] = true
+			before[named(k)] = true
 		}
 		if c.superseded[i] == nil {
 			c.superseded[i] = map[encconfig.Key]bool{}
@@ -249,12 +321,12 @@ func draw(t *rapid.T) *cluster {
 	provider := rapid.SampledFrom(encconfig.LocalProviders())
 	d := encconfig.Description{Digest: "start"}
 	name := uint64(0)
-	c := &cluster{t: t, stored: map[int]map[encconfig.Key]bool{}, superseded: map[int]map[encconfig.Key]bool{}, progress: map[encconfig.Key]plan.Progress{}, refuted: map[encconfig.Key]bool{}}
+	c := &cluster{t: t, stored: map[int]map[encconfig.Key]bool{}, superseded: map[int]map[encconfig.Key]bool{}, progress: map[encconfig.Key]plan.Progress{}, refuted: map[encconfig.Key]bool{}, written: map[encconfig.Key]bool{}}
 	for i := range rapid.IntRange(1, 3).Draw(t, "rules") {
 		r := encconfig.Rule{Resources: []string{fmt.Sprintf("r%d", i)}}
 		for range rapid.IntRange(1, 4).Draw(t, "keys") {
 			name++
-			k := encconfig.Key{Provider: provider.Draw(t, "provider"), Name: keys.NameOf(name)}
+			k := encconfig.Key{Provider: provider.Draw(t, "provider"), Name: keys.NameOf(name), Fingerprint: "f" + keys.NameOf(name)}
 			r.Keys = slices.Insert(r.Keys, 0, k)
 		}
 		identity := encconfig.Key{Provider: encconfig.Identity}
@@ -266,12 +338,15 @@ func draw(t *rapid.T) *cluster {
 		c.stored[i] = map[encconfig.Key]bool{}
 		for _, k := range r.Keys {
 			if rapid.Bool().Draw(t, "used") {
-				c.stored[i][k] = true
+				c.stored[i][named(k)] = true
 			}
 		}
 		d.Rules = append(d.Rules, r)
 	}
 	c.highest, c.known = name, name
+	for _, k := range d.WriteKeys() {
+		c.written[named(k)] = true
+	}
 	for i := range rapid.IntRange(1, 3).Draw(t, "nodes") {
 		c.nodes = append(c.nodes, &node{name: fmt.Sprintf("n%d", i+1), file: d, loaded: d})
 	}
@@ -285,25 +360,19 @@ func TestNext_whatever_is_interrupted_everything_stays_readable_and_the_plan_end
 		c.check()
 		provider := rapid.SampledFrom(encconfig.LocalProviders())
 		keep := rapid.IntRange(plan.MinKeep, 4).Draw(t, "keep")
-		var target encconfig.Key
+		g := plan.Goal{}
+		reached := true
 		for range rapid.IntRange(1, 8).Draw(t, "runs") {
-			pending, underway := plan.Pending(c.observe(target).Nodes)
-			switch {
-			case !underway:
-				target = plan.NewKey(provider.Draw(t, "to"), c.observe(target).Nodes, c.highest)
-			default:
-				target = pending
-			}
-			g := plan.Goal{Target: target, Keep: keep}
-			if underway {
-				g.Abort = rapid.Bool().Draw(t, "abort")
-			}
-			c.run(g, true)
+			g = c.nextGoal(g, reached, keep, provider)
+			reached = c.run(g, true)
 		}
-		final := plan.Goal{Target: target, Keep: keep}
-		if pending, underway := plan.Pending(c.observe(target).Nodes); underway {
+		if reached && !g.Abort {
+			return
+		}
+		final := plan.Goal{Target: g.Target, Resources: g.Resources, Keep: keep}
+		if pending, underway := plan.Pending(c.observe(g.Target).Nodes); underway && g.Target.Fingerprint == "" {
 			final.Target = pending
-		} else if !c.nodes[0].file.Writes(target) && !written(c, target) {
+		} else if !c.nodes[0].file.Writes(g.Target) && !c.written[named(g.Target)] {
 			return // aborted, or never begun: nothing to finish
 		}
 		if !c.run(final, false) {
@@ -317,9 +386,24 @@ func TestNext_whatever_is_interrupted_everything_stays_readable_and_the_plan_end
 	})
 }
 
-// written tells whether a key is or was a write key anywhere.
-func written(c *cluster, k encconfig.Key) bool {
-	return slices.ContainsFunc(c.nodes, func(n *node) bool {
-		return n.file.Writes(k) || slices.ContainsFunc(n.history, func(d encconfig.Description) bool { return d.Writes(k) })
-	})
+// nextGoal is what an operator asks for after a goal that was reached or not: to go on with it, or to take it back; where
+// nothing is under way a rotation, or a rollback to any key that has written and that any node knows.
+func (c *cluster) nextGoal(last plan.Goal, reached bool, keep int, provider *rapid.Generator[encconfig.Provider]) plan.Goal {
+	nodes := c.observe(encconfig.Key{}).Nodes
+	rollsBack := last.Target.Fingerprint != ""
+	if rollsBack && !reached && (!c.agree() || rapid.Bool().Draw(c.t, "go on with the rollback")) {
+		return last
+	}
+	if pending, underway := plan.Pending(nodes); underway {
+		return plan.Goal{Target: pending, Keep: keep, Abort: rapid.Bool().Draw(c.t, "abort")}
+	}
+	if c.agree() && rapid.IntRange(0, 2).Draw(c.t, "roll back") == 0 {
+		file := c.nodes[0].file
+		var scope []string
+		for _, r := range file.EncryptingRules() {
+			scope = append(scope, r.Resources...)
+		}
+		return plan.Goal{Target: rapid.SampledFrom(c.former()).Draw(c.t, "back to"), Resources: scope, Keep: keep}
+	}
+	return plan.Goal{Target: plan.NewKey(provider.Draw(c.t, "to"), nodes, c.highest), Keep: keep}
 }
