@@ -17,9 +17,11 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/completion"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/disable"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/enable"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/history"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/join"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/migrate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/options"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/rollback"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/rotate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/status"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/verify"
@@ -75,6 +77,8 @@ func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string,
 		migrate.NewCommand(shared),
 		verify.NewCommand(shared),
 		disable.NewCommand(shared),
+		history.NewCommand(shared),
+		rollback.NewCommand(shared),
 		join.NewCommand(shared),
 		version.NewCommand(shared),
 		completion.NewCommand(shared),

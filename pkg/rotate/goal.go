@@ -34,6 +34,8 @@ func (r *Run) setGoal(ctx context.Context) (done bool, err error) {
 	switch {
 	case r.Mode == Begin:
 		return false, r.begin(ctx, o, book)
+	case r.Mode == Rollback:
+		return r.rollBack(ctx, o, book)
 	case !r.changesFlags():
 		return r.goOn(ctx, o, book)
 	case r.Continue:
@@ -47,13 +49,11 @@ func (r *Run) begin(ctx context.Context, o plan.Observed, book *ledger.Ledger) e
 	if open := book.Open(); open != nil {
 		return underWay(*open)
 	}
-	if k, pending := plan.Pending(o.Nodes); pending && o.Agreed() != nil {
-		return hint.New(fmt.Errorf("a rotation to key %s is under way: it is configured and not the write key yet", k),
-			"go on with: "+project.Command+" rotate --resume",
-			"or, while nothing is written with the new key, take it back with: "+project.Command+" rotate --abort")
-	}
 	if o.Agreed() == nil {
 		return differ(o)
+	}
+	if err := notPending(o); err != nil {
+		return err
 	}
 	// A plan that is refused anyway shall be refused before a record is opened.
 	provider := r.Provider
@@ -68,6 +68,17 @@ func (r *Run) begin(ctx context.Context, o plan.Observed, book *ledger.Ledger) e
 		return err
 	}
 	return r.open(ctx, o)
+}
+
+// notPending refuses to begin something while a key waits to become the write key.
+func notPending(o plan.Observed) error {
+	k, pending := plan.Pending(o.Nodes)
+	if !pending {
+		return nil
+	}
+	return hint.New(fmt.Errorf("a rotation to key %s is under way: it is configured and not the write key yet", k),
+		"go on with: "+project.Command+" rotate --resume",
+		"or, while nothing is written with the new key, take it back with: "+project.Command+" rotate --abort")
 }
 
 // goOn finds the rotation that resume or abort is about.
@@ -180,9 +191,11 @@ func (r *Run) open(ctx context.Context, o plan.Observed) error {
 		return err
 	}
 	r.record = ledger.Rotation{ID: r.id, By: r.By, To: r.goal.Target, Stage: "plan", StartTime: now}
+	if r.named() {
+		r.record.Command, r.record.Resources = string(r.Mode), r.goal.Resources
+	}
 	if r.changesFlags() {
-		r.record.Command, r.record.Resources, r.record.RemoveFlags = string(r.Mode), r.goal.Resources, r.RemoveFlags
-		r.record.ConfigDir = r.configDir()
+		r.record.RemoveFlags, r.record.ConfigDir = r.RemoveFlags, r.configDir()
 	}
 	agreed := o.Agreed()
 	if agreed != nil {

@@ -23,7 +23,8 @@ func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
 	for _, in := range r.view.ControlPlane.Instances {
 		file := r.files[in.Node]
 		n := plan.Node{
-			Name: in.Node, Config: file.Config, History: configs(file.History), Flags: flagsOf(in.Manifest), Edited: edited(in, file),
+			Name: in.Node, Config: file.Config, History: configs(file.History), HighestWritten: file.HighestWritten,
+			Flags: flagsOf(in.Manifest), Edited: edited(in, file),
 		}
 		if file.Problem != nil {
 			n.Problem, n.Missing = file.Problem.Message, file.Problem.Code == agentapi.Missing

@@ -12,6 +12,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
@@ -38,6 +39,10 @@ const (
 	Enable Mode = "enable"
 	// Disable turns encryption off, for some resources or for all.
 	Disable Mode = "disable"
+	// Rollback lets a key write again that has written before.
+	Rollback Mode = "rollback"
+	// Prune takes keys out that are proven to be needed by nothing.
+	Prune Mode = "prune"
 	// MigrateOnly rewrites what is stale under the write key as it is.
 	MigrateOnly Mode = "migrate"
 )
@@ -45,8 +50,13 @@ const (
 // Options are all that a run needs.
 type Options struct {
 	Mode Mode
-	// Continue has Enable or Disable go on with what one before has begun.
+	// Continue has Enable, Disable, Rollback or Prune go on with what one before has begun.
 	Continue bool
+	// Target is the key that Rollback is to, with its fingerprint.
+	Target encconfig.Key
+	// Seen are the nodes as somebody has just looked at them, for a plan that can say more by it. What is done rests on what the
+	// run sees itself.
+	Seen map[string]agentapi.State
 	// Provider of the new key; empty for that of the write key.
 	Provider encconfig.Provider
 	// Keep is how many keys the configuration keeps.
@@ -99,9 +109,12 @@ const (
 // changesFlags tells whether the run may edit manifests.
 func (o Options) changesFlags() bool { return o.Mode == Enable || o.Mode == Disable }
 
+// named tells whether the run is put on record by the name of its command, by which it is resumed.
+func (o Options) named() bool { return o.changesFlags() || o.Mode == Rollback || o.Mode == Prune }
+
 // resumeCommand is how the same is gone on with.
 func (o Options) resumeCommand() string {
-	if o.changesFlags() {
+	if o.named() {
 		return project.Command + " " + string(o.Mode) + " --resume"
 	}
 	return project.Command + " rotate --resume"

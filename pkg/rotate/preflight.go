@@ -42,7 +42,7 @@ func (r *Run) Preflight(ctx context.Context) error {
 // editMayBeUnderWay tells whether it may be due to an earlier edit that the control plane is not in order, for a run
 // that goes on with one.
 func (r *Run) editMayBeUnderWay(err error) bool {
-	if !r.Continue {
+	if !r.Continue || !r.changesFlags() {
 		return false
 	}
 	if r.view == nil { // to ask what one may do is forbidden to nobody but by a kube-apiserver that has only just started
@@ -79,7 +79,7 @@ func (r *Run) preflight(ctx context.Context) error {
 	}
 	// What is in the files is only known when agents have looked; but a missing right is better told now, if the record
 	// knows what will be migrated.
-	if o, known := r.expected(); known && (r.Mode == Begin || r.Mode == Resume) {
+	if o, known := r.expected(); known && (r.Mode == Begin || r.Mode == Resume || r.Mode == Rollback) {
 		return r.checkMigration(ctx, *o.Nodes[0].Config)
 	}
 	return nil

@@ -26,11 +26,15 @@ func (r *Run) Plan(ctx context.Context, cluster v1alpha1.Cluster) (*v1alpha1.Rot
 	if r.changesFlags() && !r.Continue {
 		return r.planOnOff(ctx, p, on)
 	}
+	if r.Mode == Rollback && !r.Continue {
+		return r.planRollback(ctx, p, on)
+	}
 	if r.Mode != Begin {
 		p.Goal = r.goalUnderWay() + on
 		p.Steps = []v1alpha1.PlanStep{{Stage: "inspect", Text: "look at the nodes, and " + map[Mode]string{
 			Resume: "go on from what is there, with the steps that a rotation has left",
 			Enable: "go on from what is there, with the steps that are left", Disable: "go on from what is there, with the steps that are left",
+			Rollback: "go on from what is there, with the steps that are left",
 			Abort: "take the new key out again, if nothing can have been written with it",
 		}[r.Mode]}}
 		return p, nil
@@ -57,7 +61,7 @@ func (r *Run) Plan(ctx context.Context, cluster v1alpha1.Cluster) (*v1alpha1.Rot
 }
 
 func (r *Run) goalUnderWay() string {
-	if r.changesFlags() {
+	if r.named() {
 		return "go on with the " + string(r.Mode) + " under way"
 	}
 	return string(r.Mode) + " the rotation under way"
@@ -216,6 +220,8 @@ func (r *Run) Result() string {
 		return fmt.Sprintf("rotation to key %s taken back: the configuration is without it on every node", k)
 	case r.Mode == MigrateOnly:
 		return "migrated: by its baseline nothing of these resources is stale"
+	case r.Mode == Rollback:
+		return r.rolledBack()
 	case r.Mode == Enable:
 		return fmt.Sprintf("encryption is on: key %s writes %s on every kube-apiserver; %s", k, strings.Join(r.goalResources(), ", "), r.migrated())
 	case r.Mode == Disable && r.RemoveFlags:

@@ -78,7 +78,7 @@ func (r *Run) editText(s plan.Step) string {
 
 func (r *Run) migrateText() string {
 	what := "every encrypted resource"
-	if len(r.goal.Resources) > 0 {
+	if len(r.goal.Resources) > 0 && r.Mode != Rollback {
 		what = strings.Join(r.goal.Resources, ", ")
 	}
 	return "migrate " + what + " to " + r.targetText() + r.engineText()
@@ -109,6 +109,8 @@ func (r *Run) pushText(s plan.Step) string {
 		return fmt.Sprintf("let plaintext of %s be read on %s", strings.Join(s.Change.Resources, ", "), nodes)
 	case r.goal.Abort:
 		return fmt.Sprintf("take key %s out again on %s", k, nodes)
+	case s.Change.Kind == encconfig.AddReadKey && r.Mode == Rollback:
+		return fmt.Sprintf("bring key %s back as read key on %s, from the history of %s", k, nodes, s.Source)
 	case s.Change.Kind == encconfig.AddReadKey && r.goal.Target == identity():
 		return fmt.Sprintf("let plaintext be read%s on %s", r.scopeText(), nodes)
 	case s.Change.Kind == encconfig.AddReadKey:
@@ -128,7 +130,7 @@ func (r *Run) pushText(s plan.Step) string {
 
 // scopeText names the resources that the run is about, where it is not about all that is encrypted.
 func (r *Run) scopeText() string {
-	if len(r.goal.Resources) == 0 {
+	if len(r.goal.Resources) == 0 || r.Mode == Rollback {
 		return ""
 	}
 	return " for " + strings.Join(r.goal.Resources, ", ")
@@ -158,6 +160,8 @@ func (r *Run) standing() (safe string, hints []string) {
 		return "safe to stop here: every object is stored whole, under a key that every kube-apiserver can read", nil
 	case r.changesFlags():
 		return r.standingOnOff(resume)
+	case r.Mode == Rollback:
+		return r.standingBack(resume)
 	}
 	abort := "take back with: " + project.Command + " rotate --abort"
 	has, writes := r.reached()

@@ -98,4 +98,6 @@ func resume(open *ledger.Rotation) string {
 
 // changesFlags tells whether a command is under way that sets flags node by node, or takes them out: that nodes differ
 // in them is then as it should be.
-func changesFlags(open *ledger.Rotation) bool { return open != nil && open.Command != "" }
+func changesFlags(open *ledger.Rotation) bool {
+	return open != nil && (open.Command == "enable" || open.Command == "disable")
+}

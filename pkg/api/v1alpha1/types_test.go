@@ -22,6 +22,7 @@ func TestObjectsTellTheirKindAndVersion(t *testing.T) {
 		"RotationPlan":       &v1alpha1.RotationPlan{TypeMeta: v1alpha1.New("RotationPlan")},
 		"MigrationReport":    &v1alpha1.MigrationReport{TypeMeta: v1alpha1.New("MigrationReport")},
 		"VersionInfo":        &v1alpha1.VersionInfo{TypeMeta: v1alpha1.New("VersionInfo")},
+		"RevisionHistory":    &v1alpha1.RevisionHistory{TypeMeta: v1alpha1.New("RevisionHistory")},
 		"VerificationReport": &v1alpha1.VerificationReport{TypeMeta: v1alpha1.New("VerificationReport")},
 	} {
 		assert.Equal(t, "kubectl-encryption.github.io/v1alpha1, Kind="+kind, object.GetObjectKind().GroupVersionKind().String())
@@ -48,6 +49,8 @@ func TestACopySharesNothing(t *testing.T) {
 	assert.Equal(t, info, info.DeepCopyObject())
 	verification := &v1alpha1.VerificationReport{Outcome: v1alpha1.Clean, Current: new(int64(7))}
 	assert.Equal(t, verification, verification.DeepCopyObject())
+	history := &v1alpha1.RevisionHistory{Complete: true, Nodes: []v1alpha1.NodeHistory{{Name: "n1"}}}
+	assert.Equal(t, history, history.DeepCopyObject())
 }
 
 // What is not known is left out, and a zero that is known is not.

@@ -56,12 +56,21 @@ func (c *Change) Validate() error {
 
 // Run makes a plan, asks for consent, and does it. The options say what for; the flags fill in the rest.
 func (c *Change) Run(ctx context.Context, o rotate.Options) error {
+	return c.RunAfter(ctx, func(context.Context, *kube.Cluster, event.Sink) (rotate.Options, error) { return o, nil })
+}
+
+// RunAfter is Run for a command that has to look at the cluster first, to know what for.
+func (c *Change) RunAfter(ctx context.Context, look func(context.Context, *kube.Cluster, event.Sink) (rotate.Options, error)) error {
 	cluster, err := c.Connect()
 	if err != nil {
 		return err
 	}
 	emit, closeSink := c.Sink(c.Output)
 	defer closeSink()
+	o, err := look(ctx, cluster, emit)
+	if err != nil {
+		return err
+	}
 	o.Image, o.JobTimeout, o.ConvergeTimeout = c.Agent.Image, c.Agent.JobTimeout, c.Agent.ConvergeTimeout
 	o.Migration, o.By, o.Emit = c.Migration.Settings(), Who(), emit
 	o.Count = c.counter(cluster)
