@@ -21,6 +21,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/join"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/migrate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/options"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/prune"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/rollback"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/rotate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/status"
@@ -79,6 +80,7 @@ func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string,
 		disable.NewCommand(shared),
 		history.NewCommand(shared),
 		rollback.NewCommand(shared),
+		prune.NewCommand(shared),
 		join.NewCommand(shared),
 		version.NewCommand(shared),
 		completion.NewCommand(shared),

@@ -36,6 +36,8 @@ func (r *Run) setGoal(ctx context.Context) (done bool, err error) {
 		return false, r.begin(ctx, o, book)
 	case r.Mode == Rollback:
 		return r.rollBack(ctx, o, book)
+	case r.Mode == Prune:
+		return r.prune(ctx, o, book)
 	case !r.changesFlags():
 		return r.goOn(ctx, o, book)
 	case r.Continue:

@@ -57,6 +57,18 @@ type Options struct {
 	// Seen are the nodes as somebody has just looked at them, for a plan that can say more by it. What is done rests on what the
 	// run sees itself.
 	Seen map[string]agentapi.State
+	// Keys are the names of those that Prune is about, as PROVIDER/NAME or NAME; none for those that retention lets go.
+	Keys []string
+	// Forget has Prune remove them from the nodes' histories too, which destroys them.
+	Forget bool
+	// Wait has Prune wait until superseded revisions are compacted.
+	Wait bool
+	// DryRun: the plan is all that is asked for, and nothing is put on record.
+	DryRun bool
+	// SeenUsage is what etcd was just counted to hold, for the plan of a Prune.
+	SeenUsage *Usage
+	// CountAll counts which keys the values in etcd name, of all resources, for Prune.
+	CountAll func(context.Context, event.Sink) (*Usage, error)
 	// Provider of the new key; empty for that of the write key.
 	Provider encconfig.Provider
 	// Keep is how many keys the configuration keeps.

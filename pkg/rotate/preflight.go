@@ -68,7 +68,7 @@ func (r *Run) preflight(ctx context.Context) error {
 	if err := r.checkResources(); err != nil {
 		return err
 	}
-	if r.Mode == Abort {
+	if r.Mode == Abort || r.Mode == Prune {
 		return nil // it migrates nothing
 	}
 	if err := r.cluster.CheckBulk(ctx); err != nil {

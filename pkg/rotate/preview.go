@@ -29,12 +29,15 @@ func (r *Run) Plan(ctx context.Context, cluster v1alpha1.Cluster) (*v1alpha1.Rot
 	if r.Mode == Rollback && !r.Continue {
 		return r.planRollback(ctx, p, on)
 	}
+	if r.Mode == Prune && !r.Continue {
+		return r.planPrune(ctx, p, on)
+	}
 	if r.Mode != Begin {
 		p.Goal = r.goalUnderWay() + on
 		p.Steps = []v1alpha1.PlanStep{{Stage: "inspect", Text: "look at the nodes, and " + map[Mode]string{
 			Resume: "go on from what is there, with the steps that a rotation has left",
 			Enable: "go on from what is there, with the steps that are left", Disable: "go on from what is there, with the steps that are left",
-			Rollback: "go on from what is there, with the steps that are left",
+			Rollback: "go on from what is there, with the steps that are left", Prune: "go on from what is there, with the steps that are left",
 			Abort: "take the new key out again, if nothing can have been written with it",
 		}[r.Mode]}}
 		return p, nil
@@ -214,6 +217,8 @@ func (r *Run) rewritten(o plan.Observed) []kube.Resource {
 func (r *Run) Result() string {
 	k := r.goal.Target
 	switch {
+	case r.Mode == Prune:
+		return r.pruned()
 	case r.record.ID == "":
 		return "nothing to do"
 	case r.Mode == Abort:

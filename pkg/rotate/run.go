@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
@@ -55,6 +56,10 @@ type state struct {
 	ahead plan.Observed
 	// replans counts how often a step was given up because the nodes had changed.
 	replans int
+	// usage is what Prune was proven by, dropped what it takes out; forgot: the histories are without it.
+	usage   *Usage
+	dropped []encconfig.Key
+	forgot  bool
 	// mayWrite: a configuration that writes with the goal's key was sent to a node.
 	mayWrite bool
 }
@@ -120,10 +125,16 @@ func (r *Run) Do(ctx context.Context) (err error) {
 		}
 		return r.explain(ctx, "migrate", r.migrateOnly(ctx))
 	}
-	if done, err := r.setGoal(ctx); err != nil || done {
+	done, err := r.setGoal(ctx)
+	if err != nil {
 		return r.explain(ctx, "plan", err)
 	}
-	return r.follow(ctx)
+	if !done {
+		if err := r.follow(ctx); err != nil {
+			return err
+		}
+	}
+	return r.explain(ctx, stageForget, r.forget(ctx))
 }
 
 func (r *Run) holder() string { return fmt.Sprintf("%s (%s, run %s)", r.By, r.Mode, r.id) }

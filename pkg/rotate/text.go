@@ -162,6 +162,10 @@ func (r *Run) standing() (safe string, hints []string) {
 		return r.standingOnOff(resume)
 	case r.Mode == Rollback:
 		return r.standingBack(resume)
+	case r.Mode == Prune && r.record.ID == "":
+		return "nothing was changed", nil
+	case r.Mode == Prune:
+		return "safe to stop here: nothing that is stored needs a key that leaves", []string{resume}
 	}
 	abort := "take back with: " + project.Command + " rotate --abort"
 	has, writes := r.reached()

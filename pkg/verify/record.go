@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
 )
 
 // recorded is how many resources a record names at most. Those with most values that are not as they should be come first.
@@ -82,6 +83,19 @@ func (o Online) Note(ctx context.Context, result Result, by string) {
 	if err != nil {
 		o.Emit(event.Notice{Text: "the result is not on record, so status will not tell of it: " + hint.OneLine(err.Error())})
 	}
+}
+
+// Usage counts which keys the values in etcd name, of all resources.
+func (o Online) Usage(ctx context.Context, by string) (*rotate.Usage, error) {
+	o.Resources = []string{allResources}
+	result, err := o.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v, _ := verdict(result)
+	return &rotate.Usage{
+		Config: result.Config, Verification: Record(*result, by), Needs: census.Needs(result.Census), Unknown: v.UnusedUnknown,
+	}, nil
 }
 
 // Count verifies, for the record. It is what a rotation asks before it takes something away.

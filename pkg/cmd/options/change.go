@@ -4,6 +4,7 @@
 package options
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/verify"
@@ -34,9 +36,15 @@ type Change struct {
 
 // AddFlags registers the flags.
 func (c *Change) AddFlags(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	c.Agent.AddFlags(flags)
 	c.Migration.AddFlags(cmd)
+	c.AddFlagsWithoutMigration(cmd)
+}
+
+// AddFlagsWithoutMigration registers the flags for a command that migrates nothing.
+func (c *Change) AddFlagsWithoutMigration(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	c.Migration.Engine = cmp.Or(c.Migration.Engine, string(migrator.Native))
+	c.Agent.AddFlags(flags)
 	c.Consent.AddFlags(flags)
 	flags.BoolVar(&c.DryRun, "dry-run", false, "Print the plan and change nothing")
 	flags.StringVarP(&c.Output, "output", "o", "", "Output format. With --dry-run one of: (json, yaml), else json: one event per line")
@@ -73,7 +81,7 @@ func (c *Change) RunAfter(ctx context.Context, look func(context.Context, *kube.
 	}
 	o.Image, o.JobTimeout, o.ConvergeTimeout = c.Agent.Image, c.Agent.JobTimeout, c.Agent.ConvergeTimeout
 	o.Migration, o.By, o.Emit = c.Migration.Settings(), Who(), emit
-	o.Count = c.counter(cluster)
+	o.Count, o.DryRun = c.counter(cluster), c.DryRun
 	run, err := rotate.New(cluster, o)
 	if err != nil {
 		return err
@@ -103,6 +111,17 @@ func (c *Change) counter(cluster *kube.Cluster) func(context.Context, event.Sink
 		return verify.Online{
 			Cluster: cluster, Observer: observe.New(cluster), Image: c.Agent.Image, JobTimeout: c.Agent.JobTimeout, Emit: emit,
 		}.Count(ctx, Who())
+	}
+}
+
+// Quiet leaves out the steps of looking, which the plan does not count, and keeps their progress.
+func Quiet(emit event.Sink) event.Sink {
+	return func(e event.Event) {
+		switch e.(type) {
+		case event.StepStarted, event.StepDone:
+		default:
+			emit(e)
+		}
 	}
 }
 

@@ -108,7 +108,7 @@ func (f *Flags) look(ctx context.Context, cluster *kube.Cluster, emit event.Sink
 	if f.Resume {
 		return o, nil
 	}
-	answers, err := history.Reader{Cluster: cluster, Image: f.Agent.Image, JobTimeout: f.Agent.JobTimeout, Emit: quiet(emit)}.Read(ctx)
+	answers, err := history.Reader{Cluster: cluster, Image: f.Agent.Image, JobTimeout: f.Agent.JobTimeout, Emit: options.Quiet(emit)}.Read(ctx)
 	if err != nil {
 		return o, err
 	}
@@ -134,15 +134,4 @@ func target(answers []history.Answer, to string) (k encconfig.Key, err error) {
 		return k, err
 	}
 	return revision.Target(d)
-}
-
-// quiet leaves out the steps of looking, which the plan does not count; on a terminal the progress is shown.
-func quiet(emit event.Sink) event.Sink {
-	return func(e event.Event) {
-		switch e.(type) {
-		case event.StepStarted, event.StepDone:
-		default:
-			emit(e)
-		}
-	}
 }
