@@ -130,6 +130,7 @@ func oneNode(t *testing.T, c *cluster) {
 	})
 	t.Run("keys stay as long as something may need them", c.keepTwoTooEarly)
 	t.Run("keys leave when nothing can need them", c.keepTwo)
+	t.Run("an earlier key writes again, and a key that nothing needs leaves", c.rollBack)
 	t.Run("a key that etcd holds a value under stays, and so do the flags", c.keepPlanted)
 }
 

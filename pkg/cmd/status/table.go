@@ -107,6 +107,9 @@ func what(r *v1alpha1.RotationStatus) string {
 	if r.To.Provider == string(encconfig.Identity) {
 		to = "to plaintext"
 	}
+	if r.Command == "prune" { // it changes no write key
+		return r.Command
+	}
 	if r.Command != "" {
 		return term.Escape(r.Command) + " " + to
 	}
