@@ -78,7 +78,7 @@ func (c *Cluster) Now(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read server address: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, base.JoinPath("version").String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("version").String(), nil)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("make request: %w", err)
 	}

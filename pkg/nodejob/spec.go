@@ -31,8 +31,10 @@ type Spec struct {
 	NewDir bool
 	// Manifests gives the agent the folder of the node's static pods.
 	Manifests bool
-	// Reader gives the agent nothing to write to. It may have no ConfigDir and no Owner, and is not swept away by a command
-	// that has the lock.
+	// ReadOnly gives the agent nothing to write to.
+	ReadOnly bool
+	// Reader is ReadOnly, for a command that holds no lock. It may have no ConfigDir and no Owner, is not swept away by a
+	// command that has the lock, and ends by itself when nobody asks.
 	Reader bool
 	// Etcd lets a Reader read etcd, and takes the history from it.
 	Etcd *Etcd
@@ -74,7 +76,7 @@ const (
 )
 
 // job builds the Job. It asks for no more than the agent's work needs: root, since the files are root's, but no
-// capability, no network of its own use, no token, nothing writable but the two folders; for a reader nothing at all. One that
+// capability, no network of its own use, no token, nothing writable but the two folders; for one that changes nothing nothing at all. One that
 // reads etcd has the node's network, since etcd may answer on its loopback alone, and the three files that kube-apiserver
 // shows it, each by itself: their folder holds the keys of the whole cluster. One that searches etcd's files has two folders of
 // them, and no other file of the node.
@@ -189,7 +191,7 @@ func (s Spec) volumes() (list []corev1.Volume) {
 
 func (s Spec) mounts() (list []corev1.VolumeMount) {
 	for _, m := range s.mounted() {
-		list = append(list, corev1.VolumeMount{Name: m.name, MountPath: m.path, ReadOnly: s.Reader})
+		list = append(list, corev1.VolumeMount{Name: m.name, MountPath: m.path, ReadOnly: s.Reader || s.ReadOnly})
 	}
 	return list
 }

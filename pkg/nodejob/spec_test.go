@@ -57,8 +57,10 @@ func TestTheWholeJob(t *testing.T) {
 	t.Parallel()
 	editing := exampleSpec("n1")
 	editing.NewDir, editing.Manifests = true, true
+	sealing := exampleSpec("n1")
+	sealing.ReadOnly = true
 	for golden, spec := range map[string]Spec{
-		"testdata/job.yaml": exampleSpec("n1"), "testdata/job-that-edits.yaml": editing,
+		"testdata/job.yaml": exampleSpec("n1"), "testdata/job-that-edits.yaml": editing, "testdata/job-that-seals.yaml": sealing,
 		"testdata/job-that-reads.yaml": exampleReader("n1"), "testdata/job-that-reads-etcd.yaml": exampleReaderOfEtcd("n1"),
 		"testdata/job-that-searches-etcd.yaml": exampleSearcher("n1"),
 	} {
@@ -93,6 +95,20 @@ func TestTheJobAsksForNoMoreThanItNeeds(t *testing.T) {
 		assert.Contains(t, []string{"/etc/kubernetes/encryption", "/etc/kubernetes/kubectl-encryption"}, v.HostPath.Path)
 	}
 	assert.Zero(t, *exampleSpec("n1").job().Spec.BackoffLimit)
+}
+
+func TestAnAgentThatSealsABundleHasNothingToWriteTo(t *testing.T) {
+	t.Parallel()
+	s := exampleSpec("n1")
+	s.ReadOnly = true
+	job := s.job()
+	mounts := job.Spec.Template.Spec.Containers[0].VolumeMounts
+	assert.Len(t, mounts, 2)
+	for _, m := range mounts {
+		assert.True(t, m.ReadOnly, m.Name)
+	}
+	assert.Len(t, job.OwnerReferences, 1, "it goes with the lock of its command")
+	assert.NotContains(t, job.Spec.Template.Spec.Containers[0].Args, "--idle=2m", "which may wait for kube-apiservers before it asks")
 }
 
 func TestAReaderHasNothingToWriteTo(t *testing.T) {

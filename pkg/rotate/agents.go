@@ -89,7 +89,8 @@ func (r *Run) specs() (specs []nodejob.Spec) {
 		file := r.fileOn(in)
 		specs = append(specs, nodejob.Spec{
 			Node: in.Node, Run: r.id, Image: r.Image, ConfigDir: path.Dir(file), ConfigFile: path.Base(file),
-			NewDir: r.changesFlags(), Manifests: r.changesFlags(), Owner: r.lock.Owner(),
+			NewDir: r.changesFlags(), Manifests: r.changesFlags(), ReadOnly: r.Mode == Join || r.Mode == MigrateOnly,
+			Owner: r.lock.Owner(),
 		})
 	}
 	return specs

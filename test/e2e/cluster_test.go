@@ -37,12 +37,13 @@ type shape struct {
 
 // cluster is a running cluster.
 type cluster struct {
-	env        environment
-	dir        string
-	kubeconfig string
-	config     *rest.Config
-	client     kubernetes.Interface
-	nodes      []*node
+	env environment
+	dir string
+	// user is the kubeconfig that the plugin is run with, of somebody who has the shipped roles.
+	user   string
+	config *rest.Config
+	client kubernetes.Interface
+	nodes  []*node
 	// untouched: the plugin has not changed anything yet.
 	untouched bool
 }
@@ -84,6 +85,7 @@ func (e environment) start(t *testing.T, s shape) *cluster {
 		require.NoError(t, err)
 	}
 	c.read(t)
+	c.user = c.operator(t)
 	_, err = c.client.CoreV1().ConfigMaps(systemNamespace).Get(t.Context(), ourName, metav1.GetOptions{})
 	c.untouched = apierrors.IsNotFound(err)
 	return c
@@ -102,7 +104,6 @@ func (c *cluster) read(t *testing.T) {
 		}
 	}
 	require.NoError(t, json.Unmarshal(data, &state))
-	c.kubeconfig = state.Kubeconfig
 	c.config, c.client = connect(t, state.Kubeconfig)
 	c.nodes = nil
 	for _, n := range state.Nodes {

@@ -43,7 +43,7 @@ func TestEndToEnd(t *testing.T) {
 	})
 	t.Run("one node", func(t *testing.T) {
 		t.Parallel()
-		oneNode(t, env.start(t, shape{name: "1", nodes: 1, encryption: "aesgcm", reloadPoll: fast}))
+		oneNode(t, env.start(t, shape{name: "1", nodes: 1, encryption: "aesgcm", reloadPoll: fast, audit: true}))
 	})
 	t.Run("one node, with a plugin that is killed", func(t *testing.T) {
 		t.Parallel()
@@ -131,6 +131,7 @@ func oneNode(t *testing.T, c *cluster) {
 	t.Run("keys stay as long as something may need them", c.keepTwoTooEarly)
 	t.Run("keys leave when nothing can need them", c.keepTwo)
 	t.Run("an earlier key writes again, and a key that nothing needs leaves", c.rollBack)
+	t.Run("the shipped roles are what it needs", c.checkRoles)
 	t.Run("a key that etcd holds a value under stays, and so do the flags", c.keepPlanted)
 }
 
@@ -167,18 +168,21 @@ func (c *cluster) refuseAll(t *testing.T) {
 func (c *cluster) rotateWithoutTrace(t *testing.T) {
 	before := c.writeKey(t)
 	endReading := c.readAlways(t)
-	logs, endLogs := c.keepAgentLogs(t)
+	traces, endTraces := c.keepAgentTraces(t)
 	r := c.succeed(t, "rotate", "--yes", "-v=10")
-	endLogs()
+	endTraces()
 	endReading()
 	k := c.checkSettled(t)
 	assert.NotEqual(t, before.name, k.name)
 	c.checkHealthyStatus(t)
 	bodies := dumped(r.stderr)
 	require.NotEqual(t, -1, strings.Index(bodies, ourName+"-agent-"), "the log of the client libraries shows what is sent")
-	c.checkNotLeaked(t, k, logs, map[string]string{
+	status := c.succeed(t, "status", "-v=10", "-o", "json")
+	c.checkNotLeaked(t, c.nodes[0].keys(t), traces, map[string]string{
 		"standard output": r.stdout, "standard error": r.stderr, "what standard error shows as dumps": bodies,
+		"status": status.stdout + status.stderr,
 	})
+	checkConfined(t, traces)
 }
 
 // abort takes back a rotation that was killed when its key was on every node as a read key.

@@ -8,6 +8,7 @@ package e2e
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -115,15 +116,29 @@ func (n *node) checkFiles(t *testing.T) {
 	entries, err := os.ReadDir(n.configFolder())
 	require.NoError(t, err)
 	assert.Len(t, entries, 1, "%s: only the configuration is in its folder", n.name)
-	checkOwned(t, n.configFile(), 0o600)
 	assert.NotRegexp(t, `(?m)^[^#]*[\[{](?:[^}]|$)`, string(n.read(t)), "%s: the file is in block style", n.name)
-	checkOwned(t, n.historyFolder(), 0o700)
+	for _, folder := range []string{n.configFolder(), n.historyFolder()} {
+		checkClosed(t, folder)
+	}
 	revisions, err := filepath.Glob(filepath.Join(n.historyFolder(), "*.yaml"))
 	require.NoError(t, err)
 	assert.NotEmpty(t, revisions, "%s: the file has a history", n.name)
-	for _, revision := range revisions {
-		checkOwned(t, revision, 0o600)
-	}
+}
+
+// checkClosed requires that a folder, with all that is in it, whatever it is for, is open to root alone.
+func checkClosed(t *testing.T, folder string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		mode := os.FileMode(0o600)
+		if entry.IsDir() {
+			mode = 0o700
+		}
+		checkOwned(t, path, mode)
+		return nil
+	}))
 }
 
 func checkOwned(t *testing.T, path string, mode os.FileMode) {
@@ -134,4 +149,5 @@ func checkOwned(t *testing.T, path string, mode os.FileMode) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	require.True(t, ok)
 	assert.Zero(t, stat.Uid, "%s is root's", path)
+	assert.Zero(t, stat.Gid, "%s is of root's group", path)
 }

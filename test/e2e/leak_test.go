@@ -6,7 +6,6 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -25,17 +24,35 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// needles are the forms in which a key could lie somewhere: its bytes, hexadecimal, base64, and base64 of these as a
-// part of something longer, which has three forms each.
-func needles(t *testing.T, k key) [][]byte {
+// part is how many bytes of a key are not to lie anywhere, in any form.
+const part = 12
+
+// needles are the forms in which some bytes of a key could lie somewhere: as they are, hexadecimal, base64, and base64 of
+// that. What is a part of something longer has three forms in base64.
+func needles(t *testing.T, keys ...key) (list [][]byte) {
 	t.Helper()
-	raw, err := base64.StdEncoding.DecodeString(k.secret)
-	require.NoError(t, err)
-	list := [][]byte{raw, []byte(k.secret), []byte(base64.URLEncoding.EncodeToString(raw)), []byte(hex.EncodeToString(raw))}
-	for _, form := range [][]byte{raw, []byte(k.secret)} {
-		for offset := range 3 {
-			list = append(list, inside(form, offset))
+	for _, k := range keys {
+		raw, err := base64.StdEncoding.DecodeString(k.secret)
+		require.NoError(t, err)
+		list = append(list, windows(raw, part)...)
+		text := hex.EncodeToString(raw)
+		list = append(list, windows([]byte(text), hex.EncodedLen(part))...)
+		list = append(list, windows([]byte(strings.ToUpper(text)), hex.EncodedLen(part))...)
+		for _, form := range [][]byte{raw, []byte(k.secret)} {
+			for offset := range 3 {
+				encoded := inside(form, offset)
+				list = append(list, windows(encoded, base64.StdEncoding.EncodedLen(part))...)
+				list = append(list, windows([]byte(strings.NewReplacer("+", "-", "/", "_").Replace(string(encoded))), base64.StdEncoding.EncodedLen(part))...)
+			}
 		}
+	}
+	return list
+}
+
+// windows are all parts of a length.
+func windows(data []byte, length int) (list [][]byte) {
+	for at := 0; at+length <= len(data); at++ {
+		list = append(list, data[at:at+length])
 	}
 	return list
 }
@@ -66,9 +83,29 @@ func dumped(log string) string {
 // search looks for a key in some data.
 func search(t *testing.T, where string, data []byte, needles [][]byte) {
 	t.Helper()
-	for i, needle := range needles {
-		assert.False(t, bytes.Contains(data, needle), "%s holds the key (form %d)", where, i)
+	at, length := find(data, needles)
+	assert.Zero(t, length, "%s holds what is to be nowhere, or a part of it: %d bytes at %d", where, length, at)
+}
+
+// find goes through the data once, however many needles there are. length is 0 if there is none.
+func find(data []byte, needles [][]byte) (at, length int) {
+	var begins [1 << 16]bool // by the first two bytes, which rules most places out
+	wanted, lengths := map[string]bool{}, map[int]bool{}
+	for _, needle := range needles {
+		begins[int(needle[0])<<8|int(needle[1])] = true
+		wanted[string(needle)], lengths[len(needle)] = true, true
 	}
+	for at := range max(0, len(data)-1) {
+		if !begins[int(data[at])<<8|int(data[at+1])] {
+			continue
+		}
+		for length := range lengths {
+			if at+length <= len(data) && wanted[string(data[at:at+length])] {
+				return at, length
+			}
+		}
+	}
+	return 0, 0
 }
 
 // searchFiles looks for a key in all files below a folder. A file that goes meanwhile holds nothing.
@@ -111,11 +148,22 @@ func (c *cluster) searchObjects(t *testing.T, needles [][]byte) (objects int) {
 	return objects
 }
 
-// checkNotLeaked looks for a key everywhere but where it belongs.
-func (c *cluster) checkNotLeaked(t *testing.T, k key, agentLogs string, outputs map[string]string) {
+// checkSearch requires that the search finds keys where they are, whole or a part, in each form.
+func checkSearch(t *testing.T, forms [][]byte, file []byte) {
 	t.Helper()
-	forms := needles(t, k)
-	assert.Contains(t, string(c.nodes[0].read(t)), k.secret, "the search would find a key where there is one")
+	for _, data := range [][]byte{
+		file, []byte(hex.EncodeToString(forms[0])), []byte(base64.StdEncoding.EncodeToString(file)), append([]byte("ab"), forms[1]...),
+	} {
+		_, length := find(data, forms)
+		require.Positive(t, length, "the search would find a key where there is one")
+	}
+}
+
+// checkNotLeaked looks for keys everywhere but where they belong.
+func (c *cluster) checkNotLeaked(t *testing.T, keys []key, agentTraces string, outputs map[string]string) {
+	t.Helper()
+	forms := needles(t, keys...)
+	checkSearch(t, forms, c.nodes[0].read(t))
 	for name, output := range outputs {
 		search(t, name, []byte(output), forms)
 	}
@@ -125,8 +173,8 @@ func (c *cluster) checkNotLeaked(t *testing.T, k key, agentLogs string, outputs 
 	for _, n := range c.nodes {
 		t.Logf("searched %d bytes of logs of %s", searchFiles(t, filepath.Join(n.root, "var", "log"), forms), n.name)
 	}
-	logs := searchFiles(t, agentLogs, forms)
-	assert.Positive(t, logs, "logs of agents were kept")
-	t.Logf("searched %d bytes of logs of agents", logs)
+	traces := searchFiles(t, agentTraces, forms)
+	assert.Positive(t, traces, "traces of agents were kept")
+	t.Logf("searched %d bytes of logs, containers and processes of agents", traces)
 	t.Logf("searched %d objects", c.searchObjects(t, forms))
 }

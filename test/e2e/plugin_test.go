@@ -56,7 +56,7 @@ func (c *cluster) arguments(args []string) []string {
 			return args
 		}
 	}
-	return append([]string{"--kubeconfig=" + c.kubeconfig}, args...)
+	return append([]string{"--kubeconfig=" + c.user}, args...)
 }
 
 // succeed runs the plugin and requires success.

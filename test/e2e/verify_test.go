@@ -46,7 +46,7 @@ func (c *cluster) verify(t *testing.T) {
 
 func (c *cluster) verifySettled(t *testing.T) {
 	k := c.writeKey(t)
-	logs, endLogs := c.keepAgentLogs(t)
+	logs, endLogs := c.keepAgentTraces(t)
 	for _, flags := range [][]string{nil, {"--decrypt"}, {"--resources", "secrets,configmaps"}} {
 		v, r := c.verified(t, 0, flags...)
 		assert.Equal(t, v1alpha1.Clean, v.Outcome)
@@ -64,6 +64,7 @@ func (c *cluster) verifySettled(t *testing.T) {
 	}
 	endLogs()
 	assert.Positive(t, searchFiles(t, logs, append(needles(t, k), []byte(seedValue(seedName(0))))), "logs of agents were kept")
+	checkConfined(t, logs)
 	human := c.succeed(t, "verify")
 	first, _, _ := strings.Cut(human.stdout, "\n")
 	assert.Contains(t, first, k.provider+"/"+k.name, "the verdict comes first")
