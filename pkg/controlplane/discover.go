@@ -45,6 +45,8 @@ type ControlPlane struct {
 	Disagreements []string
 	// Foreign is whoever else runs this control plane. Zero if nobody does.
 	Foreign Foreign
+
+	sources sources
 }
 
 // Instance is one kube-apiserver.
@@ -107,7 +109,7 @@ func workers(ctx context.Context, client kubernetes.Interface, controlPlane []co
 
 // assemble holds the sources together. It is pure.
 func assemble(nodes []corev1.Node, pods []corev1.Pod, leases []coordinationv1.Lease, endpoints []discoveryv1.EndpointSlice) *ControlPlane {
-	cp := &ControlPlane{}
+	cp := &ControlPlane{sources: sources{nodes: nodes, pods: pods, leases: leases, endpoints: endpoints}}
 	for i := range nodes {
 		cp.addNode(&nodes[i], pods)
 	}
@@ -148,21 +150,23 @@ func (cp *ControlPlane) addNode(node *corev1.Node, pods []corev1.Pod) {
 }
 
 func (in *Instance) fill(pod *corev1.Pod) {
-	in.Pod, in.Address = pod.Name, pod.Status.HostIP
+	in.Pod, in.Address = pod.Name, addressOf(pod)
 	in.Etcd, in.EtcdError = ReadEtcd(pod)
-	if in.Manifest, in.ManifestError = ReadManifest(pod); in.Manifest.AdvertiseAddress != "" {
-		in.Address = in.Manifest.AdvertiseAddress
-	}
+	in.Manifest, in.ManifestError = ReadManifest(pod)
 	in.Ready = slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
 }
 
-func nodeReady(node *corev1.Node) bool {
-	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-	})
+// addressOf is where the kube-apiserver of a pod serves.
+func addressOf(pod *corev1.Pod) string {
+	if m, _ := ReadManifest(pod); m.AdvertiseAddress != "" {
+		return m.AdvertiseAddress
+	}
+	return pod.Status.HostIP
 }
+
+func nodeReady(node *corev1.Node) bool { return readyOf(node) == corev1.ConditionTrue }
 
 func (cp *ControlPlane) checkStrayPods(nodes []corev1.Node, pods []corev1.Pod) {
 	for _, p := range pods {
@@ -232,15 +236,20 @@ func (cp *ControlPlane) setIDHash(node, lease string) {
 	}
 }
 
-func (cp *ControlPlane) checkEndpoints(endpoints []discoveryv1.EndpointSlice) {
-	var serving []string
+// serving are the addresses of all endpoints that are ready.
+func serving(endpoints []discoveryv1.EndpointSlice) (addresses []string) {
 	for _, s := range endpoints {
 		for _, e := range s.Endpoints {
 			if e.Conditions.Ready == nil || *e.Conditions.Ready {
-				serving = append(serving, e.Addresses...)
+				addresses = append(addresses, e.Addresses...)
 			}
 		}
 	}
+	return addresses
+}
+
+func (cp *ControlPlane) checkEndpoints(endpoints []discoveryv1.EndpointSlice) {
+	serving := serving(endpoints)
 	for _, address := range serving {
 		if !slices.ContainsFunc(cp.Instances, func(in Instance) bool { return in.Address == address }) {
 			cp.disagree("a kube-apiserver serves at %s, which is the address of no control-plane node's kube-apiserver", address)

@@ -33,6 +33,21 @@ func (r *Reacher) Route(ctx context.Context, in Instance) (config *rest.Config, 
 	return config, true
 }
 
+// Answers tells whether a kube-apiserver can be seen to run: it completes a TLS handshake at its address, or answers by
+// port-forward. False is no proof that it does not: it may be out of reach.
+func (r *Reacher) Answers(ctx context.Context, in Instance) bool {
+	if _, direct := r.Route(ctx, in); direct {
+		return true
+	}
+	if in.Pod == "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	_, err := r.Evidence(ctx, in)
+	return err == nil
+}
+
 func answers(ctx context.Context, config *rest.Config, address string) bool {
 	settings, err := rest.TLSConfigFor(config)
 	if err != nil || settings == nil {

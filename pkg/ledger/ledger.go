@@ -70,6 +70,9 @@ type Rotation struct {
 	Aborted        bool       `json:"aborted,omitempty"`
 	// Refuted: a count of what etcd holds has contradicted the migration, which was made again for that.
 	Refuted bool `json:"refuted,omitempty"`
+	// LeftOut are nodes that were not there when it was carried out. They may have come back since and have written with
+	// an older key: nothing is proven by this record once it has ended, and their file has to be mended.
+	LeftOut []string `json:"leftOut,omitempty"`
 	// Used is set before the key is put anywhere as write key: from then on something may be stored with it.
 	Used bool `json:"used,omitempty"`
 	// Pruned are the keys that left the configuration at the end.
@@ -111,7 +114,8 @@ func (l *Ledger) Open() *Rotation {
 }
 
 // Trusted is the record of a key as the write key, if it can be relied on: the configuration is still the one of
-// the record's last proof, so nobody has changed it since by other means. Else nil.
+// the record's last proof, so nobody has changed it since by other means. Else nil. So it is if it has ended without
+// some nodes.
 func (l *Ledger) Trusted(k encconfig.Key, digest string) *Rotation {
 	for i := len(l.Rotations) - 1; i >= 0; i-- {
 		r := &l.Rotations[i]
@@ -119,11 +123,17 @@ func (l *Ledger) Trusted(k encconfig.Key, digest string) *Rotation {
 			return nil
 		}
 		if r.To.Is(k) && !r.Aborted {
+			if r.EndedWithout() {
+				return nil
+			}
 			return r
 		}
 	}
 	return nil
 }
+
+// EndedWithout tells whether a rotation has ended while nodes were left out.
+func (r *Rotation) EndedWithout() bool { return r.CompletionTime != nil && len(r.LeftOut) > 0 }
 
 // ByID finds a rotation, nil if it is not there.
 func (l *Ledger) ByID(id string) *Rotation {
@@ -201,8 +211,9 @@ func (r *Rotation) MigratedAt() time.Time {
 
 // Unneeded are the keys of a configuration that nothing stored needs any more: a migration of all resources to
 // another key has ended longer than age ago, and the key has neither been a write key since nor was a value seen under
-// it. Age covers the revisions that a migration supersedes until they are compacted. The record must be without a gap since then: each rotation
-// began with the configuration that the one before had left, and the configuration is that of the last.
+// it. Age covers the revisions that a migration supersedes until they are compacted. The record must be without a gap since
+// then: each rotation began with the configuration that the one before had left, and the configuration is that of the last. A
+// migration without some nodes does not count: they may have written with the key since.
 //
 // All times are the API server's.
 func (l *Ledger) Unneeded(d encconfig.Description, resources []string, now time.Time, age time.Duration) []encconfig.Key {
@@ -228,7 +239,7 @@ func (l *Ledger) lastMigration(digest string, resources []string, before time.Ti
 		if r.Config == nil || r.Config.Digest != digest {
 			return -1
 		}
-		if !r.Aborted && r.Migrated(resources) && r.MigratedAt().Before(before) {
+		if !r.Aborted && len(r.LeftOut) == 0 && r.Migrated(resources) && r.MigratedAt().Before(before) {
 			return i
 		}
 		digest = r.StartDigest

@@ -52,6 +52,7 @@ func TestTrusted(t *testing.T) {
 	open.CompletionTime = nil
 	unproven := open
 	unproven.Config = nil
+	openWithout := without(open)
 	tests := map[string]struct {
 		record []ledger.Rotation
 		key    string
@@ -83,6 +84,12 @@ func TestTrusted(t *testing.T) {
 		"an aborted rotation is no record of its key": {
 			[]ledger.Rotation{aborted(1, two, "2")}, "2", two.Digest, "",
 		},
+		"a rotation that has ended without a node": {
+			[]ledger.Rotation{without(rotated(1, one, two))}, "2", two.Digest, "",
+		},
+		"a rotation under way without a node": {
+			[]ledger.Rotation{rotated(1, one, two), openWithout}, "3", three.Digest, "2",
+		},
 		"the files were restored to those of two rotations ago": {
 			[]ledger.Rotation{rotated(1, one, two), rotated(2, two, three)}, "2", two.Digest, "",
 		},
@@ -99,6 +106,12 @@ func TestTrusted(t *testing.T) {
 			assert.Equal(t, tt.id, got.ID)
 		})
 	}
+}
+
+// without is a rotation that a node was left out of.
+func without(r ledger.Rotation) ledger.Rotation {
+	r.LeftOut = []string{"n3"}
+	return r
 }
 
 func TestUnneeded(t *testing.T) {
@@ -165,6 +178,15 @@ func TestUnneeded(t *testing.T) {
 		},
 		"a rotation under way has proven nothing yet": {
 			[]ledger.Rotation{rotated(1, one, two), unproven}, two, both, late, nil,
+		},
+		"a node was left out, and may have written with the key since": {
+			[]ledger.Rotation{without(rotated(1, one, two))}, two, both, late, nil,
+		},
+		"a node was left out, and was there the time before": {
+			[]ledger.Rotation{rotated(1, one, two), without(rotated(2, two, three))}, three, both, late, []encconfig.Key{key("1")},
+		},
+		"a node was left out, and was there the time after": {
+			[]ledger.Rotation{without(rotated(1, one, two)), rotated(2, two, three)}, three, both, late, []encconfig.Key{key("2"), key("1")},
 		},
 		"a key that became the write key once more is needed": {
 			[]ledger.Rotation{rotated(1, one, two), rotated(2, two, back)}, back, both, start.Add(155 * time.Minute), nil,

@@ -76,7 +76,7 @@ const (
 )
 
 // job builds the Job. It asks for no more than the agent's work needs: root, since the files are root's, but no
-// capability, no network of its own use, no token, nothing writable but the two folders; for one that changes nothing nothing at all. One that
+// capability, no network of its own use, no token, nothing writable but the two folders, and not even these for one that changes nothing. One that
 // reads etcd has the node's network, since etcd may answer on its loopback alone, and the three files that kube-apiserver
 // shows it, each by itself: their folder holds the keys of the whole cluster. One that searches etcd's files has two folders of
 // them, and no other file of the node.

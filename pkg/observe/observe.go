@@ -32,12 +32,18 @@ type View struct {
 	Ledger   *ledger.Ledger
 	// OnRecord is false if there is no ledger.
 	OnRecord bool
+	// LeftOut are nodes that ControlPlane is without, since they were to be ignored. NotLeftOut says why one of them may
+	// not be; ControlPlane is then whole.
+	LeftOut    []controlplane.LeftOut
+	NotLeftOut error
 }
 
 // Observer looks at one cluster.
 type Observer struct {
 	Cluster *kube.Cluster
 	Reacher *controlplane.Reacher
+	// Ignore are nodes to leave out, if their kube-apiservers are seen not to serve.
+	Ignore []string
 }
 
 // New makes an observer.
@@ -52,12 +58,39 @@ func (o *Observer) Look(ctx context.Context) (*View, error) {
 		return nil, err
 	}
 	v := &View{ControlPlane: cp}
+	if len(o.Ignore) > 0 {
+		if err := o.leaveOut(ctx, v); err != nil {
+			return nil, err
+		}
+		cp = v.ControlPlane
+	}
 	v.Evidence, v.Errors = o.Instances(ctx, cp)
 	v.Ledger, v.OnRecord, err = ledger.Store{Client: o.Cluster.Typed.CoreV1()}.Load(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return v, nil
+}
+
+// leaveOut takes the nodes to ignore out of a view, or says why not.
+func (o *Observer) leaveOut(ctx context.Context, v *View) error {
+	kubelets, err := controlplane.KubeletLeases(ctx, o.Cluster.Typed)
+	if err != nil {
+		return err
+	}
+	rest, left, refused := v.ControlPlane.LeaveOut(o.Ignore, kubelets)
+	if refused != nil {
+		v.NotLeftOut = refused
+		return nil
+	}
+	for _, in := range v.ControlPlane.Instances {
+		if slices.Contains(o.Ignore, in.Node) && o.Reacher.Answers(ctx, in) {
+			v.NotLeftOut = fmt.Errorf("node %s can't be left out: its kube-apiserver answers", in.Node)
+			return nil
+		}
+	}
+	v.ControlPlane, v.LeftOut = rest, left
+	return nil
 }
 
 // Instances asks every instance for its metrics.
@@ -139,6 +172,10 @@ func (v *View) Known() error {
 		return refuse("use its own command: "+f.Command,
 			"this control plane is run by %s, which keeps its encryption configuration itself", f.Name)
 	}
+	if v.NotLeftOut != nil {
+		return refuse("a node can be ignored when its kube-apiserver has not served for a minute: wait, then run this command again. If it is back, go on without "+
+			"--ignore-node. To keep it down, stop its kubelet and its kube-apiserver on the node", "%w", v.NotLeftOut)
+	}
 	if len(cp.Instances) == 0 {
 		return refuse("this tool works on control planes whose kube-apiservers are static pods, as kubeadm makes them",
 			"no control-plane node was found (label node-role.kubernetes.io/control-plane)")
@@ -148,8 +185,7 @@ func (v *View) Known() error {
 			"no kube-apiserver pod was found in kube-system: this control plane is run by something else")
 	}
 	if len(cp.Disagreements) > 0 {
-		return refuse("bring the control plane into order first; see "+project.Command+" status",
-			"the kube-apiservers can't be told for certain: %s", cp)
+		return disorder(cp)
 	}
 	for _, in := range cp.Instances {
 		if err := v.known(in); err != nil {
@@ -157,6 +193,25 @@ func (v *View) Known() error {
 		}
 	}
 	return v.sameVersion()
+}
+
+// disorder refuses a control plane of which not every kube-apiserver is known and serves. Where that is due to silent
+// nodes it names them, and what can be done without them.
+func disorder(cp *controlplane.ControlPlane) error {
+	e := &hint.Error{
+		Err: fmt.Errorf("the kube-apiservers can't be told for certain: %s", cp), Safe: safe,
+		Hints: []string{"bring the control plane into order first; see " + project.Command + " status"},
+	}
+	if silent := cp.Silent(); len(silent) > 0 {
+		e.Err = fmt.Errorf("node %s is silent, and a kube-apiserver that comes back with an old file could not read what the others write: %s",
+			strings.Join(silent, ", "), cp)
+		e.Hints = []string{
+			"bring it back, then run this command again",
+			"or take it out of the cluster for good, with its etcd member: kubectl delete node " + strings.Join(silent, " "),
+			"or, if it is down and will come back, rotate or enable without it: --ignore-node " + strings.Join(silent, ","),
+		}
+	}
+	return e
 }
 
 func (v *View) known(in controlplane.Instance) error {

@@ -83,6 +83,13 @@ func unknown() map[string]refusal {
 			func(v *observe.View) { v.ControlPlane.Disagreements = []string{"one thing", "another"} },
 			"the kube-apiservers can't be told for certain: one thing; another", "bring the control plane into order first",
 		},
+		"a node that may not be left out, before what is wrong with it": {
+			func(v *observe.View) {
+				v.ControlPlane.Disagreements = []string{"one thing"}
+				v.NotLeftOut = errors.New("node n2 can't be left out: its kube-apiserver answers")
+			},
+			"node n2 can't be left out: its kube-apiserver answers", "If it is back, go on without --ignore-node",
+		},
 		"a manifest that is not understood": {
 			func(v *observe.View) { v.ControlPlane.Instances[1].ManifestError = errors.New("given twice") },
 			"the kube-apiserver on node n2 is set up in a way that is not understood: given twice", "",

@@ -54,6 +54,11 @@
 //  12. Keys that are dropped by name write nothing in any rule, those that encrypt nothing included. That nothing needs them
 //     is proven before, and not decided here.
 //
+//  13. A node may be left out whose kube-apiserver does not serve (package controlplane says what shows that). It comes
+//     back as it was, and may then write as its file says. So the others go on reading what it may write: while it is
+//     left out no key leaves, no key is taken back, and flags are not removed; and a new key becomes a read key
+//     first, also where one instance is left. What it can't read then is not what the plan can see to: it is for repair.
+//
 // Identity is a key in all of this: encrypting nothing any more is a rotation to it, and the keys before it stay as
 // read keys.
 //

@@ -5,10 +5,14 @@ package plan
 
 import "github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 
-// known is rule 1.
+// known is rule 1, and what rule 13 does not allow at all.
 func known(o Observed, g Goal) error {
 	if len(o.Nodes) == 0 {
 		return refuse("", "no control-plane node was found")
+	}
+	if o.LeftOut && (g.Abort || g.Flags == RemoveFlags || len(g.Drop) > 0) { // rule 13
+		return refuse("bring the node back, or take it out of the cluster",
+			"a node is left out, and may come back and write with a key that the others could not read then")
 	}
 	for _, n := range o.Nodes {
 		if n.Missing && n.Flags == FlagsUnset && g.Flags == SetFlags {

@@ -78,7 +78,7 @@ func refuse(hint, format string, args ...any) error {
 
 // Next gives the one step that comes next; the rules are those of the package's comment.
 func Next(o Observed, g Goal) (Step, error) {
-	if err := known(o, g); err != nil { // rule 1
+	if err := known(o, g); err != nil { // rules 1 and 10
 		return Step{}, err
 	}
 	if n := o.first(func(n Node) bool { return n.Edited }); n != nil { // rule 8
@@ -126,7 +126,7 @@ func Next(o Observed, g Goal) (Step, error) {
 	case o.Counted == nil: // rule 10
 		return Step{Kind: Verify}, nil
 	}
-	if old := g.prunable(*agreed, o); len(old) > 0 { // rule 6
+	if old := g.prunable(*agreed, o); len(old) > 0 && !o.LeftOut { // rules 6 and 13
 		return push(*agreed, encconfig.Change{Kind: encconfig.Remove, Keys: old}, o.Nodes[0].Name, o.names())
 	}
 	if step, needed := remove(o, g); needed { // rule 9
@@ -151,7 +151,7 @@ func towardsWriteKey(o Observed, g Goal, agreed encconfig.Description) (Step, er
 	}
 	if !g.reads(agreed) {
 		change.Kind = encconfig.AddReadKey
-		if len(o.Nodes) == 1 && len(g.Resources) == 0 {
+		if len(o.Nodes) == 1 && len(g.Resources) == 0 && !o.LeftOut { // rules 4 and 13
 			change.Kind = encconfig.AddWriteKey
 		}
 		return push(agreed, change, o.Nodes[0].Name, o.names())

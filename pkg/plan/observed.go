@@ -23,6 +23,8 @@ type Observed struct {
 	Aged bool
 	// Counted is what etcd was counted to hold since the migration, nil if it was not counted since.
 	Counted *Counted
+	// LeftOut: there are further nodes, whose kube-apiservers do not serve, and which come back as they were.
+	LeftOut bool
 	// KubeadmStale: kubeadm's own configuration does not say of the flags what the goal says.
 	KubeadmStale bool
 }

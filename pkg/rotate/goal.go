@@ -137,6 +137,9 @@ func theWriteKey(o plan.Observed) (k encconfig.Key, one bool) {
 // it; its name is spent, and the rotation goes on with the next one.
 func (r *Run) reopen(ctx context.Context, o plan.Observed, book *ledger.Ledger, open ledger.Rotation) (done bool, err error) {
 	r.record = open
+	if err := r.noteLeftOut(ctx); err != nil {
+		return false, err
+	}
 	for _, n := range o.Nodes {
 		if n.Config == nil && !n.Missing || n.Config != nil && n.Config.Has(r.goal.Target) {
 			return false, nil
@@ -192,7 +195,7 @@ func (r *Run) open(ctx context.Context, o plan.Observed) error {
 	if err != nil {
 		return err
 	}
-	r.record = ledger.Rotation{ID: r.id, By: r.By, To: r.goal.Target, Stage: "plan", StartTime: now}
+	r.record = ledger.Rotation{ID: r.id, By: r.By, To: r.goal.Target, Stage: "plan", StartTime: now, LeftOut: r.leftOut()}
 	if r.named() {
 		r.record.Command, r.record.Resources = string(r.Mode), r.goal.Resources
 	}
@@ -216,7 +219,7 @@ func (r *Run) open(ctx context.Context, o plan.Observed) error {
 
 // inherit takes over what an earlier record proves of the same key under the same configuration.
 func inherit(record, earlier *ledger.Rotation) {
-	if earlier != nil {
+	if earlier != nil && within(earlier.LeftOut, record.LeftOut) {
 		record.Config, record.Migrations = earlier.Config, maps.Clone(earlier.Migrations)
 		record.SettleTime, record.Used = earlier.SettleTime, earlier.Used
 	}

@@ -177,7 +177,12 @@ func (r *Run) keepCount(ctx context.Context) error {
 
 // close ends the record. What a count contradicts is not on record as migrated from then on, so that status says of it that
 // it is not known. Killed in between, a run that goes on migrates it again.
+// A node that has joined meanwhile is not known to read what is stored now.
 func (r *Run) close(ctx context.Context) error {
+	if err := r.recheck(ctx); err != nil {
+		return err
+	}
+	r.tellLeftOut()
 	now, err := r.cluster.Now(ctx)
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ import (
 func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
 	evidence, failed := r.observer.Instances(ctx, r.view.ControlPlane)
 	r.view.Evidence, r.view.Errors = evidence, failed
-	o := plan.Observed{Counted: r.counted.planned()}
+	o := plan.Observed{Counted: r.counted.planned(), LeftOut: len(r.view.LeftOut) > 0}
 	for _, in := range r.view.ControlPlane.Instances {
 		file := r.files[in.Node]
 		n := plan.Node{
@@ -74,7 +74,8 @@ func (r *Run) progress(o *plan.Observed, book *ledger.Ledger, agreed encconfig.D
 		rec = nil
 	}
 	p := r.followed(rec, agreed)
-	o.Progress.Settled, o.Progress.Migrated = p.Settled, p.Migrated
+	// What has ended was proven then, also if its record proves nothing to those that come later.
+	o.Progress.Settled, o.Progress.Migrated = p.Settled || o.Progress.Closed, p.Migrated || o.Progress.Closed
 	o.Aged = rec != nil && p.Migrated && r.aged(rec, agreed, now)
 }
 

@@ -83,6 +83,9 @@ type Options struct {
 	// RemoveFlags has Disable take the flags out of the kube-apiservers' manifests.
 	RemoveFlags bool
 
+	// Ignore are nodes to go on without, if their kube-apiservers are seen not to serve.
+	Ignore []string
+
 	// Image of the agent.
 	Image string
 	// JobTimeout is how long an agent may take to start.
@@ -127,9 +130,9 @@ func (o Options) named() bool { return o.changesFlags() || o.Mode == Rollback ||
 // resumeCommand is how the same is gone on with.
 func (o Options) resumeCommand() string {
 	if o.named() {
-		return project.Command + " " + string(o.Mode) + " --resume"
+		return project.Command + " " + string(o.Mode) + " --resume" + o.ignoring()
 	}
-	return project.Command + " rotate --resume"
+	return project.Command + " rotate --resume" + o.ignoring()
 }
 
 // Run is one command at work.

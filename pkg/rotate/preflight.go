@@ -92,6 +92,10 @@ func (r *Run) recheck(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if view.NotLeftOut != nil {
+		r.Ignore = nil // whoever goes on does so with the node
+		return r.usable(view)
+	}
 	if before, now := r.view.ControlPlane.Names(), view.ControlPlane.Names(); !slices.Equal(before, now) {
 		return fmt.Errorf("the control plane has changed: its nodes were %s and are %s", strings.Join(before, ", "), strings.Join(now, ", "))
 	}

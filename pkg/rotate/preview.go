@@ -40,6 +40,7 @@ func (r *Run) Plan(ctx context.Context, cluster v1alpha1.Cluster) (*v1alpha1.Rot
 			Rollback: "go on from what is there, with the steps that are left", Prune: "go on from what is there, with the steps that are left",
 			Abort: "take the new key out again, if nothing can have been written with it",
 		}[r.Mode]}}
+		p.Warnings = r.warnOfLeftOut()
 		return p, nil
 	}
 	if open := r.view.Ledger.Open(); open != nil {
@@ -140,6 +141,7 @@ func (r *Run) expected() (o plan.Observed, known bool) {
 	if len(r.readers()) == 0 {
 		known = false
 	}
+	o.LeftOut = len(r.view.LeftOut) > 0
 	for _, in := range r.view.ControlPlane.Instances {
 		n := plan.Node{Name: in.Node, Flags: flagsOf(in.Manifest)}
 		if n.Missing = n.Flags == plan.FlagsUnset; !n.Missing {
@@ -169,7 +171,7 @@ const gcmWrites = 200_000
 
 // warnings tells what to think about before saying yes.
 func (r *Run) warnings(ctx context.Context, o plan.Observed) []string {
-	return append(r.warnOfEvents(), r.warnOfWrites(ctx, o)...)
+	return slices.Concat(r.warnOfLeftOut(), r.warnOfEvents(), r.warnOfWrites(ctx, o))
 }
 
 func (r *Run) warnOfEvents() []string {
@@ -228,13 +230,13 @@ func (r *Run) Result() string {
 	case r.Mode == Rollback:
 		return r.rolledBack()
 	case r.Mode == Enable:
-		return fmt.Sprintf("encryption is on: key %s writes %s on every kube-apiserver; %s", k, strings.Join(r.goalResources(), ", "), r.migrated())
+		return fmt.Sprintf("encryption is on: key %s writes %s on every kube-apiserver%s; %s", k, strings.Join(r.goalResources(), ", "), r.butLeftOut(), r.migrated())
 	case r.Mode == Disable && r.RemoveFlags:
 		return "encryption is off, and no kube-apiserver has its flags any more; the keys stay in each node's history in " + project.NodeHistoryDir + r.proof()
 	case r.Mode == Disable:
 		return fmt.Sprintf("%s stored in plaintext; the keys stay as read keys%s", areStored(r.goalResources()), r.proof())
 	}
-	return fmt.Sprintf("rotated to key %s: it writes on every kube-apiserver; %s", k, r.migrated())
+	return fmt.Sprintf("rotated to key %s: it writes on every kube-apiserver%s; %s", k, r.butLeftOut(), r.migrated())
 }
 
 // goalResources are those of the goal, or all that is encrypted.

@@ -85,6 +85,9 @@ func (r *Run) checkResources() error {
 // permissions is all that the run will do.
 func (r *Run) permissions() []kube.Permission {
 	list := append(Permissions(), r.Migration.Permissions()...)
+	if len(r.Ignore) > 0 {
+		list = append(list, LeaveOutPermissions()...)
+	}
 	for _, name := range r.Resources {
 		if strings.HasPrefix(name, "*") {
 			continue // asked when it is known what it stands for

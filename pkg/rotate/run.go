@@ -71,6 +71,7 @@ func New(c *kube.Cluster, o Options) (*Run, error) {
 		return nil, fmt.Errorf("draw the run's name: %w", err)
 	}
 	name, observer := hex.EncodeToString(id), observe.New(c)
+	observer.Ignore = o.Ignore
 	m := migrator.New(c, observer.Reacher, o.Migration, name, o.Emit)
 	return &Run{
 		Options: o, id: name, cluster: c, observer: observer,

@@ -180,7 +180,7 @@ func (r *Run) standing() (safe string, hints []string) {
 	case !writes:
 		return "safe to stop here: nothing is written with the new key yet", []string{resume, abort}
 	default:
-		return "safe to stop here: every kube-apiserver can read the old key and the new one", []string{resume}
+		return "safe to stop here: every kube-apiserver" + r.butLeftOut() + " can read the old key and the new one", []string{resume}
 	}
 }
 
@@ -202,7 +202,7 @@ func (r *Run) standingOnOff(resume string) (safe string, hints []string) {
 	case r.Mode == Disable:
 		return "safe to stop here: every kube-apiserver reads what is encrypted as well as plaintext", []string{resume}
 	case writes:
-		return "safe to stop here: every kube-apiserver can read the key and what is stored in plaintext", []string{resume}
+		return "safe to stop here: every kube-apiserver" + r.butLeftOut() + " can read the key and what is stored in plaintext", []string{resume}
 	}
 	if !wasOff(r.record) {
 		return "safe to stop here: nothing is encrypted with the new key yet", []string{resume}

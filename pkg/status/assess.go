@@ -75,6 +75,7 @@ func assessNodes(st *v1alpha1.EncryptionStatus, s *Seen) {
 	if drift := s.Kubeadm.drift(instances); drift != "" {
 		st.Problems = append(st.Problems, drift)
 	}
+	st.Problems = append(leftBehind(st, s), st.Problems...)
 }
 
 // agreedDigest is what all instances run that read a configuration; before 1.34, what the record says.

@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
 )
 
 // ReasonUnproven is the condition's reason where neither encryption nor its absence is proven.
@@ -159,6 +160,9 @@ func hints(st *v1alpha1.EncryptionStatus, s *Seen) []string {
 		list = append(list, "turn it on with: "+enable)
 	case st.Encryption == v1alpha1.Enabled && len(st.Resources) > 0 && !anyEncrypted(st):
 		list = append(list, "encrypt with: "+enable, "take the kube-apiservers' flags out with: "+project.Command+" disable --remove-flags")
+	}
+	for _, node := range behind(st, s) {
+		list = append(list, rotate.ReturnOf(node))
 	}
 	if changesFlags(open) || st.Encryption == v1alpha1.Disabled {
 		return list // a file that is to be handed over is still to come

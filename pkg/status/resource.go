@@ -147,6 +147,8 @@ func (s *Seen) untouched(k encconfig.Key, resource string) *ledger.Rotation {
 		switch {
 		case r.Config == nil || r.Config.Digest != digest:
 			return nil
+		case r.EndedWithout():
+			return nil
 		case !r.Aborted && r.To.Is(k):
 			return r
 		case r.StartDigest != digest && !aboutOthers:

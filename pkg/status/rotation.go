@@ -30,7 +30,7 @@ func rotationOf(st *v1alpha1.EncryptionStatus, book *ledger.Ledger) {
 		state = v1alpha1.Completed
 	}
 	st.Rotation = &v1alpha1.RotationStatus{
-		ID: last.ID, Command: last.Command, Resources: last.Resources, RemoveFlags: last.RemoveFlags,
+		ID: last.ID, Command: last.Command, Resources: last.Resources, RemoveFlags: last.RemoveFlags, LeftOut: last.LeftOut,
 		State: state, Stage: last.Stage, By: last.By, To: keyRef(last.To),
 		StartTime: metav1.Time{Time: last.StartTime}, CompletedAt: timeRef(last.CompletionTime),
 	}

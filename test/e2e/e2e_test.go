@@ -109,6 +109,9 @@ func threeNodes(t *testing.T, c *cluster) {
 	})
 	t.Run("verify finds a key in the history of a single node", c.verifyForgotten)
 	t.Run("no write of others is lost in a rotation", func(t *testing.T) { c.rotateUnderWrites(t) })
+	if c.env.thorough {
+		t.Run("a node that is silent is waited for, or left out and named", c.leaveOut)
+	}
 }
 
 func oneNode(t *testing.T, c *cluster) {

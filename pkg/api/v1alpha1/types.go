@@ -158,6 +158,8 @@ type RotationStatus struct {
 	Resources []string `json:"resources,omitempty"`
 	// RemoveFlags: the command takes the kube-apiservers' flags out in the end.
 	RemoveFlags bool `json:"removeFlags,omitempty"`
+	// LeftOut are nodes that it went on without. They have their old file until it is mended.
+	LeftOut []string `json:"leftOut,omitempty"`
 	// State is InProgress, Completed or Aborted.
 	State string `json:"state"`
 	// Stage is the last stage on record. What there is to do is derived from the cluster, not from it.

@@ -30,6 +30,7 @@ type Flags struct {
 	RollbackAfter time.Duration
 	Keep          int
 	Resume        bool
+	IgnoreNode    []string
 }
 
 // NewCommand makes the command.
@@ -44,7 +45,7 @@ func NewCommand(shared options.Shared) *cobra.Command {
 			}
 			o := rotate.Options{
 				Mode: rotate.Enable, Continue: f.Resume, Provider: encconfig.Provider(f.Provider), Resources: f.Resources,
-				RollbackAfter: f.RollbackAfter, Keep: f.Keep,
+				RollbackAfter: f.RollbackAfter, Keep: f.Keep, Ignore: f.IgnoreNode,
 			}
 			if cmd.Flags().Changed("config-dir") {
 				o.ConfigDir = path.Clean(f.ConfigDir)
@@ -68,6 +69,7 @@ func (f *Flags) AddFlags(cmd *cobra.Command) {
 		"How long a kube-apiserver may take to be ready with its edited manifest, before its node puts the old one back")
 	flags.IntVar(&f.Keep, "keep", plan.DefaultKeep, "How many keys the configuration keeps, the write key and the one before it among them")
 	flags.BoolVar(&f.Resume, "resume", false, "Go on with an enable that stopped")
+	options.AddIgnoreNode(flags, &f.IgnoreNode)
 	_ = cmd.RegisterFlagCompletionFunc("provider", cobra.FixedCompletions(options.Providers(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("resources", cobra.FixedCompletions(rotate.DefaultResources(), cobra.ShellCompDirectiveNoFileComp))
 }
@@ -86,7 +88,7 @@ func (f *Flags) Validate(cmd *cobra.Command) error {
 	case f.Keep < plan.MinKeep:
 		return fmt.Errorf("--keep must be at least %d: the write key and the one before it", plan.MinKeep)
 	}
-	return errors.Join(checkDir(f.ConfigDir), options.CheckRollbackAfter(f.RollbackAfter), encconfig.CheckResources(f.Resources), f.Change.Validate())
+	return errors.Join(options.CheckIgnoreNode(f.IgnoreNode), checkDir(f.ConfigDir), options.CheckRollbackAfter(f.RollbackAfter), encconfig.CheckResources(f.Resources), f.Change.Validate())
 }
 
 // checkDir refuses folders whose mount would hide what kube-apiserver needs, or show what it does not.

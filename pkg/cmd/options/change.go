@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
@@ -132,6 +134,24 @@ func carryOut(ctx context.Context, run *rotate.Run, emit event.Sink) error {
 		return err
 	}
 	emit(event.Finished{Text: run.Result(), Elapsed: time.Since(started)})
+	return nil
+}
+
+// ignoreNodeUsage is that of --ignore-node.
+const ignoreNodeUsage = "Control-plane nodes to go on without, if their Node object is gone or their kubelet silent, and their kube-apiserver does not serve"
+
+// AddIgnoreNode registers the flag of commands that can go on without a node.
+func AddIgnoreNode(flags *pflag.FlagSet, nodes *[]string) {
+	flags.StringSliceVar(nodes, "ignore-node", nil, ignoreNodeUsage)
+}
+
+// CheckIgnoreNode refuses names that no node can have.
+func CheckIgnoreNode(nodes []string) error {
+	for _, name := range nodes {
+		if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
+			return fmt.Errorf("--ignore-node %q is not the name of a node", name)
+		}
+	}
 	return nil
 }
 

@@ -23,6 +23,7 @@ type Flags struct {
 	Provider      string
 	Keep          int
 	Resume, Abort bool
+	IgnoreNode    []string
 }
 
 // NewCommand makes the command.
@@ -35,7 +36,7 @@ func NewCommand(shared options.Shared) *cobra.Command {
 			if err := f.Validate(); err != nil {
 				return err
 			}
-			return f.Run(cmd.Context(), rotate.Options{Mode: f.mode(), Provider: encconfig.Provider(f.Provider), Keep: f.Keep})
+			return f.Run(cmd.Context(), rotate.Options{Mode: f.mode(), Provider: encconfig.Provider(f.Provider), Keep: f.Keep, Ignore: f.IgnoreNode})
 		},
 	}
 	f.AddFlags(cmd)
@@ -50,6 +51,7 @@ func (f *Flags) AddFlags(cmd *cobra.Command) {
 	flags.IntVar(&f.Keep, "keep", plan.DefaultKeep, "How many keys the configuration keeps, the write key and the one before it among them")
 	flags.BoolVar(&f.Resume, "resume", false, "Go on with a rotation that stopped")
 	flags.BoolVar(&f.Abort, "abort", false, "Take the new key back, which is possible while nothing is written with it")
+	options.AddIgnoreNode(flags, &f.IgnoreNode)
 	_ = cmd.RegisterFlagCompletionFunc("provider", cobra.FixedCompletions(options.Providers(), cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -65,10 +67,12 @@ func (f *Flags) Validate() error {
 		return errors.New("--resume and --abort exclude each other")
 	case f.Provider != "" && (f.Resume || f.Abort):
 		return errors.New("--provider is for a new key; --resume and --abort are about one that exists")
+	case f.Abort && len(f.IgnoreNode) > 0:
+		return errors.New("--abort needs every node: one that is left out may have the key, and may have written with it")
 	case f.Keep < plan.MinKeep:
 		return fmt.Errorf("--keep must be at least %d: the write key and the one before it", plan.MinKeep)
 	}
-	return f.Change.Validate()
+	return errors.Join(options.CheckIgnoreNode(f.IgnoreNode), f.Change.Validate())
 }
 
 func (f *Flags) mode() rotate.Mode {
