@@ -83,12 +83,12 @@ func (c *cluster) awaitNoAgents(t *testing.T) {
 // awaitRefusal runs the plugin until it is refused in certain words. Until then it fails as well.
 func (c *cluster) awaitRefusal(t *testing.T, says string, args ...string) (refusal string) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), time.Second, waitLimit, true, func(context.Context) (bool, error) {
-		r := c.plugin(t, args...)
+	err := wait.PollUntilContextTimeout(t.Context(), time.Second, waitLimit, true, func(ctx context.Context) (bool, error) {
+		r, err := c.run(ctx, args...)
 		refusal = r.failure()
 		t.Log(refusal)
 		assert.NotZero(t, r.code)
-		return strings.Contains(r.stderr, says), nil
+		return strings.Contains(r.stderr, says), err
 	})
 	require.NoError(t, err)
 	return refusal
@@ -97,13 +97,13 @@ func (c *cluster) awaitRefusal(t *testing.T, says string, args ...string) (refus
 // awaitSuccess runs the plugin until it succeeds. Until then it is refused in certain words.
 func (c *cluster) awaitSuccess(t *testing.T, refused string, args ...string) (r result) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), time.Second, waitLimit, true, func(context.Context) (bool, error) {
-		r = c.plugin(t, args...)
+	err := wait.PollUntilContextTimeout(t.Context(), time.Second, waitLimit, true, func(ctx context.Context) (_ bool, err error) {
+		r, err = c.run(ctx, args...)
 		if r.code != 0 {
 			t.Log(r.failure())
 			require.Contains(t, r.stderr, refused)
 		}
-		return r.code == 0, nil
+		return r.code == 0, err
 	})
 	require.NoError(t, err)
 	return r
