@@ -33,6 +33,9 @@ type Ledger struct {
 	Rotations []Rotation `json:"rotations"`
 	// Verification is the last count of what etcd holds, nil if there was none.
 	Verification *Verification `json:"verification,omitempty"`
+	// Whole is the first count of everything that etcd held under the configuration that it was judged by: from then on nothing needs
+	// a key that it saw no value under, unless one was seen or the key has written since.
+	Whole *Verification `json:"whole,omitempty"`
 	// Sightings say when values were last seen under a key, the latest first.
 	Sightings []Sighting `json:"sightings,omitempty"`
 }

@@ -90,6 +90,31 @@ func (l *Ledger) Note(v Verification) {
 	l.Sightings = l.Sightings[:min(len(l.Sightings), maxSightings)]
 }
 
+// NoteWhole puts a count of everything on record. An older one stays the first if it says of the keys what this one says.
+func (l *Ledger) NoteWhole(v Verification, list []encconfig.Key) {
+	l.Note(v)
+	if slices.ContainsFunc(list, func(k encconfig.Key) bool { return !l.UnusedSince(k, v).Before(v.Time) }) {
+		l.Whole = &v
+	}
+}
+
+// UnusedSince is from when on, at the latest, nothing needed a key that a count of everything has just seen no value under: since
+// the first such count of the same configuration, if no value was seen since and no command has let the key write.
+func (l *Ledger) UnusedSince(k encconfig.Key, now Verification) time.Time {
+	v := l.Whole
+	switch {
+	case v == nil, v.Digest != now.Digest, !v.Time.Before(now.Time), slices.ContainsFunc(v.Keys, k.Is), l.seenSince(k, v.Time):
+		return now.Time
+	}
+	wrote := slices.ContainsFunc(l.Rotations, func(r Rotation) bool {
+		return r.To.Is(k) && (r.CompletionTime == nil || r.CompletionTime.After(v.Time))
+	})
+	if wrote {
+		return now.Time
+	}
+	return v.Time
+}
+
 // seenSince tells whether a value was seen under a key at a time or later.
 func (l *Ledger) seenSince(k encconfig.Key, since time.Time) bool {
 	return slices.ContainsFunc(l.Sightings, func(s Sighting) bool { return s.Key.Is(k) && !s.Time.Before(since) })

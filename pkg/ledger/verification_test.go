@@ -97,3 +97,43 @@ func TestACountRefutesWhatWasMigratedBeforeIt(t *testing.T) {
 	l := ledger.Ledger{Rotations: []ledger.Rotation{open}}
 	assert.Empty(t, l.Refute(ledger.Verification{Time: after, Resources: []ledger.StoredResource{stale}}), "it is being migrated")
 }
+
+func TestSinceWhenAKeyIsUnused(t *testing.T) {
+	t.Parallel()
+	now, before := counted(start.Add(2*time.Hour), "3"), counted(start.Add(time.Hour), "3")
+	another := before
+	another.Digest = "sha256:another"
+	later := counted(start.Add(3*time.Hour), "3")
+	used := counted(start.Add(time.Hour), "3", "1")
+	ended := func(name string, at time.Time) []ledger.Rotation {
+		return []ledger.Rotation{{To: key(name), CompletionTime: &at}}
+	}
+	tests := map[string]struct {
+		book ledger.Ledger
+		want time.Time
+	}{
+		"no count before":                          {ledger.Ledger{}, now.Time},
+		"a count before":                           {ledger.Ledger{Whole: &before}, before.Time},
+		"a count before that saw values under it":  {ledger.Ledger{Whole: &used}, now.Time},
+		"a count before, of another configuration": {ledger.Ledger{Whole: &another}, now.Time},
+		"a count of later":                         {ledger.Ledger{Whole: &later}, now.Time},
+		"a value was seen since":                   {ledger.Ledger{Whole: &before, Sightings: []ledger.Sighting{{Key: key("1"), Time: before.Time.Add(time.Minute)}}}, now.Time},
+		"a value was seen before":                  {ledger.Ledger{Whole: &before, Sightings: []ledger.Sighting{{Key: key("1"), Time: start}}}, before.Time},
+		"it has written since":                     {ledger.Ledger{Whole: &before, Rotations: ended("1", now.Time)}, now.Time},
+		"it may write now":                         {ledger.Ledger{Whole: &before, Rotations: []ledger.Rotation{{To: key("1")}}}, now.Time},
+		"it has written before":                    {ledger.Ledger{Whole: &before, Rotations: ended("1", start)}, before.Time},
+		"another key has written since":            {ledger.Ledger{Whole: &before, Rotations: ended("2", now.Time)}, before.Time},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, tt.want, tt.book.UnusedSince(key("1"), now))
+			tt.book.NoteWhole(now, []encconfig.Key{key("1")})
+			if tt.want.Equal(before.Time) {
+				assert.Equal(t, &before, tt.book.Whole, "the time goes on")
+			} else {
+				assert.Equal(t, &now, tt.book.Whole, "the time begins")
+			}
+		})
+	}
+}

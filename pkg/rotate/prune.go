@@ -190,7 +190,7 @@ func (r *Run) decide(ctx context.Context, book *ledger.Ledger, u Usage, list []e
 		if slices.ContainsFunc(byRecord, k.Is) {
 			return now.Add(-age)
 		}
-		return unneededSince(book, u, k)
+		return book.UnusedSince(k, u.Verification)
 	}
 	for _, d := range u.judge(list, since, age) {
 		refused := d.refusal(now)
@@ -206,17 +206,9 @@ func (r *Run) decide(ctx context.Context, book *ledger.Ledger, u Usage, list []e
 	return free, stay, nil
 }
 
-// noteUsage puts a count on record, unless an older one of the same configuration says the same of the keys: the time since
-// that one counts.
+// noteUsage puts a count on record.
 func (r *Run) noteUsage(ctx context.Context, u Usage, list []encconfig.Key) error {
-	return r.ledger().Update(ctx, func(l *ledger.Ledger) {
-		older := !slices.ContainsFunc(list, func(k encconfig.Key) bool {
-			return !unneededSince(l, u, k).Before(u.Verification.Time)
-		})
-		if !older {
-			l.Note(u.Verification)
-		}
-	})
+	return r.ledger().Update(ctx, func(l *ledger.Ledger) { l.NoteWhole(u.Verification, list) })
 }
 
 // latest is when the last of the keys that only wait may leave, zero if none does.

@@ -91,24 +91,6 @@ func (d dropping) refusal(now time.Time) error {
 	return nil
 }
 
-// unneededSince is from when on nothing needed a key, by the record: a count of everything that found nothing under it, under the
-// same configuration and with no command since that let it write. The count at hand is one.
-func unneededSince(book *ledger.Ledger, u Usage, k encconfig.Key) time.Time {
-	since := u.Verification.Time
-	v := book.Verification
-	everything := func(v ledger.Verification) bool { return encconfig.Rule{Resources: v.Whole}.Covers("*.*") }
-	if v == nil || v.Digest != u.Config.Digest || !everything(*v) || !v.Time.Before(since) || slices.ContainsFunc(v.Keys, k.Is) {
-		return since
-	}
-	wrote := slices.ContainsFunc(book.Rotations, func(r ledger.Rotation) bool {
-		return r.To.Is(k) && (r.CompletionTime == nil || r.CompletionTime.After(v.Time))
-	})
-	if wrote {
-		return since
-	}
-	return v.Time
-}
-
 // named are the keys of a configuration or of the histories that names stand for: PROVIDER/NAME, or NAME where that is one.
 func named(names []string, known []encconfig.Key) ([]encconfig.Key, error) {
 	var list []encconfig.Key

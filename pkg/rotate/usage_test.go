@@ -65,42 +65,6 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestUnneededSince(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	before := now.Add(-time.Hour)
-	earlier := func(change func(*ledger.Verification)) *ledger.Verification {
-		v := usageAt(before, key("3")).Verification
-		change(&v)
-		return &v
-	}
-	nothing := func(*ledger.Verification) {}
-	ended := func(to string, at time.Time) []ledger.Rotation {
-		return []ledger.Rotation{{To: key(to), CompletionTime: &at}}
-	}
-	tests := map[string]struct {
-		book ledger.Ledger
-		want time.Time
-	}{
-		"no count before":                               {ledger.Ledger{}, now},
-		"a count before, of everything":                 {ledger.Ledger{Verification: earlier(nothing)}, before},
-		"a count before, of some resources":             {ledger.Ledger{Verification: earlier(func(v *ledger.Verification) { v.Whole = []string{"secrets"} })}, now},
-		"a count before, that has seen values under it": {ledger.Ledger{Verification: earlier(func(v *ledger.Verification) { v.Keys = append(v.Keys, key("1")) })}, now},
-		"a count before, of another configuration":      {ledger.Ledger{Verification: earlier(func(v *ledger.Verification) { v.Digest = "sha256:y" })}, now},
-		"a count of later":                              {ledger.Ledger{Verification: earlier(func(v *ledger.Verification) { v.Time = now.Add(time.Hour) })}, now},
-		"it has written since the count before":         {ledger.Ledger{Verification: earlier(nothing), Rotations: ended("1", now)}, now},
-		"it may write now":                              {ledger.Ledger{Verification: earlier(nothing), Rotations: []ledger.Rotation{{To: key("1")}}}, now},
-		"it has written before the count before":        {ledger.Ledger{Verification: earlier(nothing), Rotations: ended("1", before.Add(-time.Minute))}, before},
-		"another key has written since":                 {ledger.Ledger{Verification: earlier(nothing), Rotations: ended("2", now)}, before},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			assert.Equal(t, tt.want, unneededSince(&tt.book, usageAt(now), key("1")))
-		})
-	}
-}
-
 func TestCandidates(t *testing.T) {
 	t.Parallel()
 	agreed := *config(key("4"), key("3"), key("2"), key("1"))
