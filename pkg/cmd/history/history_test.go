@@ -36,7 +36,8 @@ func answers() []history.Answer {
 	first, both, second := config("aaaaaaaaaaaaaa", plain, key("1")), config("bbbbbbbbbbbbbb", key("1"), plain), config("cccccccccccccc", key("2"), key("1"), plain)
 	at := time.Date(2026, 11, 20, 10, 11, 12, 0, time.UTC)
 	revisions := []agentapi.Revision{
-		{Number: 1, Time: at, Run: "1a2b3c4d", Config: first}, {Number: 2, Time: at.Add(time.Minute), Run: "1a2b3c4d", Config: both},
+		{Number: 1, Time: at, Run: "1a2b3c4d", Config: first},
+		{Number: 2, Time: at.Add(time.Minute), Run: "1a2b3c4d", Config: both},
 		{Number: 3, Time: at.Add(24 * time.Hour), Run: "5e6f7a8b", Config: second},
 	}
 	return []history.Answer{
