@@ -39,7 +39,7 @@ func TestNext_whileANodeIsLeftOut(t *testing.T) {
 		},
 		{
 			"a key that nothing is known to need => stays",
-			plan.Observed{Nodes: nodes("", "gcm3 gcm2 gcm1", "gcm3 gcm2 gcm1"), Progress: done, Unneeded: []encconfig.Key{key("gcm1")}},
+			plan.Observed{Nodes: nodes("", "gcm3 gcm2 gcm1", "gcm3 gcm2 gcm1"), Progress: done, Counted: &plan.Counted{}, Unneeded: []encconfig.Key{key("gcm1")}},
 			plan.Goal{Target: key("gcm3"), Keep: 2},
 			"close", "push remove a to a,b aesgcm/3 aesgcm/2",
 		},
@@ -62,6 +62,7 @@ func TestNext_refusesWhileANodeIsLeftOut(t *testing.T) {
 	for name, g := range map[string]plan.Goal{
 		"to take a key back": {Target: key("gcm2"), Abort: true},
 		"to remove flags":    {Target: key("identity"), Flags: plan.RemoveFlags},
+		"to prune by name":   {Target: key("gcm1"), Drop: []encconfig.Key{key("gcm2")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
