@@ -37,7 +37,7 @@ LDFLAGS   = -s -w -X $(MODULE)/pkg/version.version=$(VERSION) -X $(MODULE)/pkg/v
 
 BENCH  := $(OUTPUT)/bin/bench
 
-SUITES := lint unit harness integration e2e
+SUITES := lint unit harness integration e2e faults
 TEST   := $(OUTPUT)/test
 
 .PHONY: help
@@ -95,7 +95,7 @@ demo: build deps ## Start a real one-node cluster, encrypt what it stores, rotat
 .PHONY: test
 test: ## Run everything: lint, unit, integration on a bare control plane, end-to-end on the real cluster
 	@rm -rf $(TEST)
-	@status=0; for suite in $(SUITES); do $(MAKE) test-$$suite || status=1; done; \
+	@status=0; for suite in $(SUITES:faults=faults-short); do $(MAKE) test-$$suite || status=1; done; \
 		$(TALLY) --report --dir $(TEST) $(SUITES) || status=1; exit $$status
 
 .PHONY: test-lint
@@ -124,6 +124,16 @@ test-thorough: ## The end-to-end tests with the plugin killed at every step, fla
 test-e2e: $(TALLY) build deps ## The whole program on real clusters of one and three nodes
 	$(CLUSTER) build --kubernetes $(KUBERNETES) >/dev/null
 	$(TALLY) --suite e2e --dir $(TEST) -- go test -json -tags e2e -count=1 -timeout 40m ./test/e2e/...
+
+.PHONY: test-faults
+test-faults: $(TALLY) build deps ## Every fault of the catalogue, on a bare control plane and on a real cluster of three nodes
+	$(CLUSTER) build --kubernetes $(KUBERNETES) >/dev/null
+	FAULTS=$(OUTPUT)/faults $(TALLY) --suite faults --dir $(TEST) -- test/faults.sh full
+
+.PHONY: test-faults-short
+test-faults-short: $(TALLY) build deps ## The short set of it, on one node
+	$(CLUSTER) build --kubernetes $(KUBERNETES) >/dev/null
+	FAULTS=$(OUTPUT)/faults $(TALLY) --suite faults --dir $(TEST) -- test/faults.sh short
 
 .PHONY: test-matrix
 test-matrix: build deps ## enable and rotate on each further version of Kubernetes: the older proof
@@ -158,7 +168,7 @@ test-race: ## Unit tests under the race detector (needs a C compiler)
 .PHONY: lint
 lint: $(GOLANGCI) ## Lint everything
 	$(GOLANGCI) run ./...
-	$(GOLANGCI) run --build-tags e2e,integration ./test/...
+	$(GOLANGCI) run --build-tags e2e,integration,faults ./test/...
 	cd test/cluster && $(GOLANGCI) run --config ../../.golangci.yml ./...
 	cd test/bench && $(GOLANGCI) run --config ../../.golangci.yml ./...
 

@@ -34,6 +34,9 @@ type controlPlane struct {
 	Kubeconfig string `json:"kubeconfig"`
 	Etcd       struct {
 		Endpoint string `json:"endpoint"`
+		Process  struct {
+			PID int `json:"pid"`
+		} `json:"process"`
 	} `json:"etcd"`
 	// SecondEtcd has an endpoint where the control plane was asked to have two.
 	SecondEtcd struct {

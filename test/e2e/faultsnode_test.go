@@ -1,0 +1,273 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e && faults
+
+package e2e
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// ours selects what the plugin has made.
+var ours = metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + ourName}
+
+// often is how often a test looks for something that it wants to disturb.
+const often = 20 * time.Millisecond
+
+// whenever does something again and again until a run has ended, and lets the run end before it returns.
+func whenever(t *testing.T, p *process, do func(ctx context.Context)) {
+	t.Helper()
+	ticker := time.NewTicker(often)
+	defer ticker.Stop()
+	for {
+		do(t.Context())
+		select {
+		case <-p.ended:
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// evicted has the pods of agents deleted as soon as they run, three times in a row.
+func evicted(t *testing.T, c trial) {
+	times := 1
+	if c.full {
+		times = 3
+	}
+	for range times {
+		c.row.Tried++
+		run, deleted := c.begin(t, "rotate", "--yes"), map[string]bool{}
+		whenever(t, run, func(ctx context.Context) {
+			pods, err := c.client.CoreV1().Pods(systemNamespace).List(ctx, ours)
+			if err != nil {
+				return
+			}
+			for _, pod := range pods.Items {
+				if pod.Status.Phase == corev1.PodRunning && !deleted[pod.Name] {
+					deleted[pod.Name] = c.client.CoreV1().Pods(systemNamespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}) == nil
+				}
+			}
+		})
+		assert.NotEmpty(t, deleted, "pods that were deleted")
+		c.disturbed(t, run)
+		c.survived(t)
+	}
+}
+
+// removed has Jobs removed as soon as they are there, as a controller does that keeps none.
+func removed(t *testing.T, c trial) {
+	c.row.Tried++
+	run, gone := c.begin(t, "rotate", "--yes", "--job-timeout", "10s"), 0
+	whenever(t, run, func(ctx context.Context) {
+		jobs, err := c.client.BatchV1().Jobs(systemNamespace).List(ctx, ours)
+		if err != nil {
+			return
+		}
+		for _, job := range jobs.Items {
+			if c.client.BatchV1().Jobs(systemNamespace).Delete(ctx, job.Name, metav1.DeleteOptions{
+				PropagationPolicy: new(metav1.DeletePropagationBackground),
+			}) == nil {
+				gone++
+			}
+		}
+	})
+	assert.Positive(t, gone, "Jobs that were removed")
+	c.disturbed(t, run)
+	c.survived(t)
+}
+
+// cordoned rotates on nodes that take no pods, and drive out those that they have.
+func cordoned(t *testing.T, c trial) {
+	c.row.Tried++
+	patch := func(body string) {
+		for _, n := range c.nodes {
+			_, err := c.client.CoreV1().Nodes().Patch(t.Context(), n.name, types.StrategicMergePatchType, []byte(body), metav1.PatchOptions{})
+			require.NoError(t, err)
+		}
+	}
+	patch(`{"spec":{"unschedulable":true,"taints":[{"key":"faults","effect":"NoExecute"},{"key":"faults","effect":"NoSchedule"}]}}`)
+	c.succeed(t, "rotate", "--yes")
+	patch(`{"spec":{"unschedulable":false,"taints":[{"key":"node-role.kubernetes.io/control-plane","effect":"NoSchedule"},` +
+		`{"$patch":"delete","key":"faults","effect":"NoExecute"},{"$patch":"delete","key":"faults","effect":"NoSchedule"}]}}`)
+	c.survived(t)
+}
+
+// restrictedPods rotates where kube-system admits no pod that may do anything.
+func restrictedPods(t *testing.T, c trial) {
+	c.row.Tried++
+	label := func(value string) {
+		_, err := c.client.CoreV1().Namespaces().Patch(t.Context(), systemNamespace, types.MergePatchType,
+			[]byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":`+value+`}}}`), metav1.PatchOptions{})
+		require.NoError(t, err)
+	}
+	label(`"restricted"`)
+	c.refuse(t, []string{c.nodes[0].name, "PodSecurity", "restricted"}, "rotate", "--yes", "--job-timeout", "5s")
+	label("null")
+	c.succeed(t, "rotate", "--yes")
+	c.survived(t)
+}
+
+// readOnly rotates where the folder of the configuration can't be written to.
+func readOnly(t *testing.T, c trial) {
+	c.row.Tried++
+	n := c.nodes[len(c.nodes)-1]
+	c.exec(t, n, "sh", "-ec", "mount --bind "+configFolder+" "+configFolder+"; mount -o remount,ro,bind "+configFolder)
+	run := c.begin(t, "rotate", "--yes")
+	assert.Equal(t, 1, run.wait(t))
+	t.Log(run.stderr.String())
+	assert.Contains(t, run.stderr.String(), "node "+n.name)
+	assert.Contains(t, run.stderr.String(), "read-only file system")
+	c.exec(t, n, "umount", configFolder)
+	c.succeed(t, "rotate", "--resume", "--yes")
+	c.survived(t)
+}
+
+// fullHistory rotates where the folder of the history has no room. It is a file system of its own for that time.
+func fullHistory(t *testing.T, c trial) {
+	c.row.Tried++
+	n := c.nodes[len(c.nodes)-1]
+	const folder = "/etc/kubernetes/" + ourName
+	c.exec(t, n, "sh", "-ec", "mkdir -p "+folder+`
+		mount -t tmpfs -o size=256k,mode=700 tmpfs /mnt
+		cp -a `+folder+`/. /mnt/
+		dd if=/dev/zero of=/mnt/filler bs=1024 2>/dev/null || true
+		mount --bind /mnt `+folder)
+	run := c.begin(t, "rotate", "--yes")
+	assert.Equal(t, 1, run.wait(t))
+	t.Log(run.stderr.String())
+	assert.Contains(t, run.stderr.String(), "node "+n.name)
+	assert.Contains(t, run.stderr.String(), "no space left on device")
+	c.exec(t, n, "sh", "-ec", "rm /mnt/filler; umount "+folder+"; cp -a /mnt/. "+folder+"/; umount /mnt")
+	c.succeed(t, "rotate", "--resume", "--yes")
+	c.survived(t)
+}
+
+// withoutPermission takes the operator a permission when the rotation comes to a step that needs it.
+func withoutPermission(t *testing.T, c trial) {
+	roles := c.client.RbacV1().ClusterRoles()
+	all := rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}}
+	paths := rbacv1.PolicyRule{NonResourceURLs: []string{"*"}, Verbs: []string{"*"}}
+	for stage, verbs := range map[string][]string{
+		"migrate": {"get", "list", "watch", "create", "update", "delete"},  // no patch
+		"settle":  {"get", "watch", "create", "update", "patch", "delete"}, // no list
+		"close":   {"get", "list", "watch", "create", "patch", "delete"},   // no update
+	} {
+		c.row.Tried++
+		role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "e2e-faults"}, Rules: []rbacv1.PolicyRule{all, paths}}
+		_, err := roles.Create(t.Context(), role, metav1.CreateOptions{})
+		require.NoError(t, err)
+		kubeconfig := c.operator(t, role.Name)
+		run := c.begin(t, "rotate", "--yes", "--kubeconfig="+kubeconfig)
+		_, ok := run.until(func(e event) bool { return e.starts(stage) })
+		require.True(t, ok, "%s", &run.stderr)
+		lacking := all
+		lacking.Verbs = verbs
+		role.Rules = []rbacv1.PolicyRule{lacking, paths}
+		_, err = roles.Update(t.Context(), role, metav1.UpdateOptions{})
+		require.NoError(t, err)
+		c.disturbed(t, run)
+		require.NoError(t, roles.Delete(t.Context(), role.Name, metav1.DeleteOptions{}))
+		c.sweepAfterLostPermission(t)
+		c.survived(t)
+	}
+}
+
+// sweepAfterLostPermission has another command remove what one could not that had lost its permissions.
+func (c trial) sweepAfterLostPermission(t *testing.T) {
+	t.Helper()
+	c.succeed(t, "migrate", "--resources", "secrets")
+}
+
+// operator is a user with one role, by their kubeconfig.
+func (c trial) operator(t *testing.T, role string) string {
+	t.Helper()
+	path := c.restricted(t)
+	bindings := c.client.RbacV1().ClusterRoleBindings()
+	_, err := bindings.Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: role},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "e2e-viewer", Namespace: seedNamespace}},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+	}, metav1.CreateOptions{})
+	requireMade(t, err)
+	t.Cleanup(func() {
+		_ = bindings.Delete(context.WithoutCancel(t.Context()), role, metav1.DeleteOptions{})
+	})
+	return path
+}
+
+// etcdStill has the etcd of one node stand still for 20 s in the middle of the migration.
+func etcdStill(t *testing.T, c trial) {
+	c.row.Tried++
+	run := c.begin(t, "rotate", "--yes", "--max-rate", "10")
+	_, ok := run.until(func(e event) bool { return e.Event == "migration-progress" && e.Done > 1 })
+	require.True(t, ok, "%s", &run.stderr)
+	n := c.nodes[0]
+	pid := strings.TrimSpace(c.exec(t, n, "pidof", "etcd"))
+	c.exec(t, n, "kill", "-STOP", pid)
+	select {
+	case <-run.ended:
+	case <-time.After(20 * time.Second):
+	}
+	c.exec(t, n, "kill", "-CONT", pid)
+	c.disturbed(t, run)
+	c.awaitCalm(t)
+	c.survived(t)
+}
+
+// serverKilled kills a kube-apiserver at every step of a rotation.
+func serverKilled(t *testing.T, c trial) {
+	met := map[string]bool{}
+	for ended := false; !ended; {
+		run := c.begin(t, "rotate", "--yes")
+		e, ok := run.until(func(e event) bool {
+			isNew := e.Event == "step-started" && !met[e.Stage]
+			met[e.Stage] = met[e.Stage] || isNew
+			return isNew
+		})
+		if ok {
+			c.row.Tried++
+			n := c.nodes[len(c.nodes)-1]
+			c.exec(t, n, "sh", "-ec", `kill -KILL "$(pidof kube-apiserver)"`)
+			t.Logf("the kube-apiserver of %s was killed at %s", n.name, e.Stage)
+		}
+		code := run.wait(t)
+		t.Logf("exit code %d: %s", code, &run.stderr)
+		c.awaitCalm(t)
+		if code != 0 {
+			c.succeed(t, "rotate", "--resume", "--yes")
+		}
+		ended = !ok
+		c.survived(t)
+	}
+}
+
+// planted has what an earlier, killed run may have left lie about: Jobs, and files of an agent in the folder.
+func planted(t *testing.T, c trial) {
+	c.row.Tried++
+	n := c.nodes[0]
+	for _, name := range []string{".config.yaml.0badcafe.kubectl-encryption", ".config.yaml.swp"} {
+		require.NoError(t, os.WriteFile(filepath.Join(n.configFolder(), name), []byte("cut off in the mid"), 0o600))
+	}
+	c.succeed(t, "rotate", "--yes")
+	left, err := filepath.Glob(filepath.Join(n.configFolder(), ".*"))
+	require.NoError(t, err)
+	assert.Contains(t, left, filepath.Join(n.configFolder(), ".config.yaml.swp"), "what is not the agent's stays")
+	for _, file := range left {
+		require.NoError(t, os.Remove(file))
+	}
+	c.survived(t)
+}
