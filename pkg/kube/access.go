@@ -7,10 +7,12 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 )
@@ -48,7 +50,7 @@ func (c *Cluster) CheckAccess(ctx context.Context, permissions []Permission) err
 	for i, p := range permissions {
 		g.Go(func() error {
 			review := &authorizationv1.SelfSubjectAccessReview{Spec: p.spec()}
-			answer, err := c.Typed.AuthorizationV1().SelfSubjectAccessReviews().Create(gctx, review, metav1.CreateOptions{})
+			answer, err := c.review(gctx, review)
 			if err != nil {
 				return fmt.Errorf("ask whether you may %s: %w", p, err)
 			}
@@ -73,6 +75,24 @@ func (c *Cluster) CheckAccess(ctx context.Context, permissions []Permission) err
 		Safe:  "nothing was changed",
 		Hints: []string{"docs/clusterrole.yaml holds a role with all that is needed"},
 	}
+}
+
+// hiccup is how long a question is asked again that a server or a network between has failed once. It is short: a command
+// begins with these questions, and a person waits.
+const hiccup = 10 * time.Second
+
+// review asks one question. It is asked again while that may help; of an address at which nobody listens the person is told at
+// once.
+func (c *Cluster) review(
+	ctx context.Context, question *authorizationv1.SelfSubjectAccessReview,
+) (answer *authorizationv1.SelfSubjectAccessReview, err error) {
+	ctx, cancel := context.WithTimeout(ctx, hiccup)
+	defer cancel()
+	err = retry(ctx, func(ctx context.Context) (err error) {
+		answer, err = c.Typed.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, question, metav1.CreateOptions{})
+		return err
+	}, func(err error) bool { return Passing(err) && !utilnet.IsConnectionRefused(err) })
+	return answer, err
 }
 
 func (p Permission) spec() authorizationv1.SelfSubjectAccessReviewSpec {

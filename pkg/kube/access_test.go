@@ -5,11 +5,16 @@ package kube_test
 
 import (
 	"errors"
+	"io"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -81,4 +86,51 @@ func TestCheckAccessTakesNoAnswerForNo(t *testing.T) {
 	c := allowing(func(authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) { return true, errors.New("503") })
 	err := c.CheckAccess(t.Context(), []kube.Permission{{Verb: "list", Resource: "nodes"}})
 	assert.EqualError(t, err, "ask whether you may list nodes: 503")
+}
+
+func TestCheckAccessOutlastsAHiccup(t *testing.T) {
+	t.Parallel()
+	for name, passing := range map[string]error{
+		"too many requests":       apierrors.NewTooManyRequests("later", 0),
+		"a connection that broke": io.ErrUnexpectedEOF,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				asked := 0
+				c := allowing(func(authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) {
+					if asked++; asked < 3 {
+						return false, passing
+					}
+					return true, nil
+				})
+				require.NoError(t, c.CheckAccess(t.Context(), []kube.Permission{{Verb: "list", Resource: "nodes"}}))
+				assert.Equal(t, 3, asked)
+			})
+		})
+	}
+}
+
+func TestCheckAccessDoesNotKeepAPersonWaiting(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		err    error
+		at     time.Duration
+		repeat bool
+	}{
+		"nobody listens":                     {syscall.ECONNREFUSED, 0, false},
+		"the server does not answer for now": {apierrors.NewServiceUnavailable("away"), 10 * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				began, asked := time.Now(), 0
+				c := allowing(func(authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) { asked++; return false, row.err })
+				err := c.CheckAccess(t.Context(), []kube.Permission{{Verb: "list", Resource: "nodes"}})
+				require.ErrorIs(t, err, row.err)
+				assert.Equal(t, row.at, time.Since(began))
+				assert.Equal(t, row.repeat, asked > 1)
+			})
+		})
+	}
 }
