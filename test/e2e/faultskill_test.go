@@ -47,6 +47,8 @@ func nodeFaults() map[string]func(*testing.T, trial) {
 		"a permission that is taken away in the middle":             withoutPermission,
 		"the etcd of a node stands still for 20 s":                  etcdStill,
 		"a kube-apiserver that is killed at every step":             serverKilled,
+		"agents that say what no agent says":                        hostile,
+		"an operator's clock that is an hour ahead, and behind":     wrongClock,
 		"what others left in the folder":                            planted,
 	}
 }

@@ -77,6 +77,8 @@ func nodeCases() []Case {
 		{"a permission that is taken away in the middle", Node, false, []int{77}},
 		{"the etcd of a node stands still for 20 s", Node, false, []int{50, 53}},
 		{"a kube-apiserver that is killed at every step", Node, false, []int{42, 48}},
+		{"agents that say what no agent says", Node, false, []int{15, 90, 91}},
+		{"an operator's clock that is an hour ahead, and behind", Node, false, []int{32}},
 		{"what others left in the folder", Node, false, []int{17}},
 	}
 }
