@@ -19,7 +19,9 @@ import (
 // nodeFaults are the cases by name.
 func nodeFaults() map[string]func(*testing.T, trial) {
 	return map[string]func(*testing.T, trial){
-		"SIGKILL at every step of rotate":  func(t *testing.T, c trial) { c.killEverywhere(t, again("rotate"), "rotate", "--yes") },
+		"SIGKILL at every step of rotate": func(t *testing.T, c trial) {
+			c.killEverywhere(t, append(again("rotate"), "--keep=2"), "rotate", "--yes", "--keep=2")
+		},
 		"SIGKILL at every step of migrate": killMigrate,
 		"SIGKILL at every step of disable and enable": func(t *testing.T, c trial) {
 			c.killEverywhere(t, again("disable"), "disable", "--yes")

@@ -73,8 +73,12 @@ func TestFaults(t *testing.T) {
 			{Fault: proxy.Answer(http.StatusForbidden, metav1.StatusReasonForbidden, "no"), Every: 29},
 		}, least: 5},
 		"all of that at once": {rules: []proxy.Rule{
-			{Fault: proxy.Lose(), Match: proxy.Writes, Every: 11}, {Fault: proxy.Half(), Every: 13}, {Fault: proxy.Refuse(), Every: 17},
-			{Fault: proxy.TooMany(0), Every: 7}, {Fault: proxy.Page(), Every: 19}, {Fault: proxy.Slow(100 * time.Millisecond), Every: 5},
+			{Fault: proxy.Lose(), Match: proxy.Writes, Every: 11},
+			{Fault: proxy.Half(), Every: 13},
+			{Fault: proxy.Refuse(), Every: 17},
+			{Fault: proxy.TooMany(0), Every: 7},
+			{Fault: proxy.Page(), Every: 19},
+			{Fault: proxy.Slow(100 * time.Millisecond), Every: 5},
 		}, least: 40},
 		"etcd without a leader for 20 s": {meanwhile: stopEtcd(20 * time.Second), options: slowly},
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -96,9 +97,7 @@ func Half() Fault {
 }
 
 func copyHeader(w http.ResponseWriter, from *httptest.ResponseRecorder) {
-	for name, values := range from.Header() {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), from.Header())
 	w.WriteHeader(from.Code)
 }
 
@@ -129,6 +128,7 @@ func Clock(by time.Duration) Fault {
 // dated keeps the Date that is set.
 type dated struct{ http.ResponseWriter }
 
+// WriteHeader implements http.ResponseWriter.
 func (d dated) WriteHeader(code int) {
 	if dates := d.Header()["Date"]; len(dates) > 1 {
 		d.Header()["Date"] = dates[:1]

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -65,7 +66,7 @@ func Start(to *rest.Config) (*Proxy, error) {
 	p.server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, connection{}, c)
 	}
-	p.server.Config.ErrorLog = log.New(io.Discard, "", 0) // connections that are cut on purpose
+	p.server.Config.ErrorLog = silence() // connections that are cut on purpose
 	p.server.Config.ConnState = p.follow
 	p.server.StartTLS()
 	p.URL = p.server.URL
@@ -79,10 +80,13 @@ func passing(upstream *url.URL, tlsConfig *tls.Config) http.Handler {
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(upstream) },
 		Transport:     &http.Transport{TLSClientConfig: tlsConfig, MaxIdleConnsPerHost: many},
 		FlushInterval: -1,
-		ErrorLog:      log.New(io.Discard, "", 0),
+		ErrorLog:      silence(),
 		ErrorHandler:  func(_ http.ResponseWriter, r *http.Request, _ error) { cut(r) }, // as if it were not there
 	}
 }
+
+// silence is for what packages of the standard library would say of broken connections.
+func silence() *log.Logger { return log.New(io.Discard, "", 0) } //nolint:forbidigo // net/http wants one of these
 
 // connection is the key of a request's connection in its context.
 type connection struct{}
@@ -155,11 +159,7 @@ func (p *Proxy) CutAll() int {
 func (p *Proxy) Happened() map[string]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := map[string]int{}
-	for name, times := range p.happened {
-		all[name] = times
-	}
-	return all
+	return maps.Clone(p.happened)
 }
 
 // Faults is how many faults have happened.

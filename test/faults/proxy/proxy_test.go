@@ -213,7 +213,7 @@ func TestAServerThatIsGoneIsNoAnswer(t *testing.T) {
 
 func TestAnUpgradedConnectionPassesAndCanBeCut(t *testing.T) {
 	s := start(t)
-	pool := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // of this test's own proxy
+	pool := &tls.Config{InsecureSkipVerify: true}
 	c, err := (&tls.Dialer{Config: pool}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.proxy.URL, "https://"))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package witness watches over the objects of a cluster while something goes wrong there: readers ask every
-// kube-apiserver for every object, over and over, writers change some of them and keep a record, and at the end what
-// there is is compared with the record.
+// kube-apiserver for every object, over and over, writers change some of them and keep a record, and at the end all
+// of them are compared with the record.
 //
 // Rules of the package:
 //
