@@ -52,7 +52,7 @@ func (c *Cluster) CheckAccess(ctx context.Context, permissions []Permission) err
 			review := &authorizationv1.SelfSubjectAccessReview{Spec: p.spec()}
 			answer, err := c.review(gctx, review)
 			if err != nil {
-				return fmt.Errorf("ask whether you may %s: %w", p, err)
+				return &hint.Error{Err: fmt.Errorf("ask whether you may %s: %w", p, err), Safe: "nothing was changed"}
 			}
 			denied[i] = !answer.Status.Allowed
 			return nil

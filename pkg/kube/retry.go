@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -50,5 +51,10 @@ func retry(ctx context.Context, request func(context.Context) error, again func(
 func Passing(err error) bool {
 	return apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsServerTimeout(err) ||
 		apierrors.IsTimeout(err) || utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) ||
-		utilnet.IsProbableEOF(err) || utilnet.IsTimeout(err) || errors.Is(err, io.ErrUnexpectedEOF)
+		utilnet.IsProbableEOF(err) || utilnet.IsTimeout(err) || utilnet.IsHTTP2ConnectionLost(err) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		strings.Contains(err.Error(), forceClosed)
 }
+
+// forceClosed is what a request is told whose connection was ended since another request on it broke
+// (golang.org/x/net@v0.57.0 http2/transport_common.go, errClientConnForceClosed). It is no error of its own type.
+const forceClosed = "http2: client connection force closed"
