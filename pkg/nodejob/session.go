@@ -20,6 +20,7 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
@@ -146,9 +147,10 @@ func (s *Session) decode(text []byte, op agentapi.Op) (*agentapi.Response, error
 		return nil, fmt.Errorf("node %s: the agent's answer is not understood", s.node)
 	}
 	if r.Version != agentapi.Version || r.Node != s.node || r.Run != s.run || r.Op != op {
-		return nil, fmt.Errorf("node %s: the answer is not one to what was asked (version %d, operation %q)", s.node, r.Version, r.Op)
+		return nil, fmt.Errorf("node %s: the answer is not one to what was asked (version %d, operation %q)", s.node, r.Version, hint.Shorten(string(r.Op)))
 	}
 	if r.Error != nil {
+		r.Error.Message = hint.Shorten(r.Error.Message) // what an agent says may be as long as a line may be
 		return nil, fmt.Errorf("node %s: %w", s.node, r.Error)
 	}
 	return &r, nil

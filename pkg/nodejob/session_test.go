@@ -92,6 +92,26 @@ func TestAskRefusesAnswersToSomethingElse(t *testing.T) {
 	}
 }
 
+func TestAskRepeatsNoMoreThanPeopleRead(t *testing.T) {
+	t.Parallel()
+	endless := strings.Repeat("x", 1<<20)
+	for name, answer := range map[string]string{
+		"a message":    `{"version":1,"op":"inspect","node":"n1","run":"run1","error":{"code":"unreadable","message":"` + endless + `"}}`,
+		"an operation": strings.Replace(good, `"inspect"`, `"`+endless+`"`, 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := conversation(t, answers(answer))
+				_, err := s.Ask(t.Context(), agentapi.Request{Op: agentapi.Inspect})
+				require.ErrorContains(t, err, "xxx…")
+				assert.Less(t, len(err.Error()), 1<<10)
+				s.Close()
+			})
+		})
+	}
+}
+
 func TestAskKeepsTheAgentsCode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
