@@ -22,7 +22,8 @@ import (
 // nothing, and to hand nothing to the terminal that takes it over.
 func hostile(t *testing.T, c trial) {
 	for mode, says := range map[string]string{
-		"garbage": "the agent's answer is not understood", "flood": "the connection to the agent was lost", "error": "yyy", "ends": "the agent can't run",
+		"garbage": "the agent's answer is not understood", "flood": "the connection to the agent was lost", "error": "yyy", "ends": "the agent", // it ended before it was talked to, or while it was
+
 	} {
 		t.Run(mode, func(t *testing.T) {
 			c.row.Tried++
