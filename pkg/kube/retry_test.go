@@ -27,16 +27,17 @@ func TestRetryOutlastsWhatPasses(t *testing.T) {
 		err    error
 		passes bool
 	}{
-		"too many requests":                    {apierrors.NewTooManyRequests("slow down", 1), true},
-		"a server that restarts":               {apierrors.NewServiceUnavailable("restarting"), true},
-		"a server that times out":              {apierrors.NewServerTimeout(widgets, "get", 1), true},
-		"a refused connection":                 {syscall.ECONNREFUSED, true},
-		"a connection that broke":              {io.ErrUnexpectedEOF, true},
-		"a connection that others on it broke": {errors.New("http2: client connection force closed via ClientConn.Close"), true},
-		"not found":                            {apierrors.NewNotFound(widgets, "w"), false},
-		"a conflict":                           {apierrors.NewConflict(widgets, "w", errors.New("changed")), false},
-		"not allowed":                          {apierrors.NewForbidden(widgets, "w", errors.New("no")), false},
-		"anything else":                        {errors.New("what?"), false},
+		"too many requests":                            {apierrors.NewTooManyRequests("slow down", 1), true},
+		"a server that restarts":                       {apierrors.NewServiceUnavailable("restarting"), true},
+		"a server that times out":                      {apierrors.NewServerTimeout(widgets, "get", 1), true},
+		"a refused connection":                         {syscall.ECONNREFUSED, true},
+		"a connection that broke":                      {io.ErrUnexpectedEOF, true},
+		"a connection that broke as it was written to": {syscall.EPIPE, true},
+		"a connection that others on it broke":         {errors.New("http2: client connection force closed via ClientConn.Close"), true},
+		"not found":                                    {apierrors.NewNotFound(widgets, "w"), false},
+		"a conflict":                                   {apierrors.NewConflict(widgets, "w", errors.New("changed")), false},
+		"not allowed":                                  {apierrors.NewForbidden(widgets, "w", errors.New("no")), false},
+		"anything else":                                {errors.New("what?"), false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
