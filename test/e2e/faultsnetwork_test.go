@@ -38,8 +38,8 @@ func (c trial) through(t *testing.T) (kubeconfig string, p *proxy.Proxy) {
 func badNetwork(t *testing.T, c trial) {
 	kubeconfig, p := c.through(t)
 	p.Inject(
-		proxy.Rule{Fault: proxy.TooMany(0), Match: proxy.Plain, Every: 31},
-		proxy.Rule{Fault: proxy.Answer(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "away"), Match: proxy.Plain, Every: 37},
+		proxy.Rule{Fault: proxy.TooMany(time.Second), Match: proxy.Plain, Every: 31},
+		proxy.Rule{Fault: proxy.Answer(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "away"), Match: proxy.All(proxy.Plain, proxy.Writes), Every: 13},
 		proxy.Rule{Fault: proxy.Lose(), Match: proxy.All(proxy.Plain, proxy.Writes), Every: 17},
 		proxy.Rule{Fault: proxy.Half(), Match: proxy.Plain, Every: 53},
 		proxy.Rule{Fault: proxy.Refuse(), Every: 41},

@@ -40,6 +40,8 @@ type Proxy struct {
 
 	server *httptest.Server
 	pass   http.Handler
+	// authority is the server's, in PEM.
+	authority []byte
 
 	mu       sync.Mutex
 	rules    []*rule
@@ -51,6 +53,7 @@ type Proxy struct {
 // Start begins to pass requests on to the server that a configuration leads to, as the user that it names. Whoever starts
 // a proxy closes it.
 func Start(to *rest.Config) (*Proxy, error) {
+	to = rest.CopyConfig(to)
 	upstream, _, err := rest.DefaultServerUrlFor(to)
 	if err != nil {
 		return nil, fmt.Errorf("read the server's address: %w", err)
@@ -59,7 +62,10 @@ func Start(to *rest.Config) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the server's certificates: %w", err)
 	}
-	p := &Proxy{happened: map[string]int{}, open: map[net.Conn]bool{}}
+	if err := rest.LoadTLSFiles(to); err != nil {
+		return nil, fmt.Errorf("read the server's certificate authority: %w", err)
+	}
+	p := &Proxy{authority: to.CAData, happened: map[string]int{}, open: map[net.Conn]bool{}}
 	p.pass = passing(upstream, tlsConfig)
 	p.server = httptest.NewUnstartedServer(http.HandlerFunc(p.serve))
 	p.server.EnableHTTP2 = true // as kube-apiserver does
@@ -194,12 +200,13 @@ func (p *Proxy) Config() *rest.Config {
 	return &rest.Config{Host: p.URL, TLSClientConfig: rest.TLSClientConfig{CAData: p.CA()}, QPS: -1}
 }
 
-// Kubeconfig writes a kubeconfig that leads to the proxy into a folder, and gives its path.
+// Kubeconfig writes a kubeconfig that leads to the proxy into a folder, and gives its path. It has the server's own certificate
+// authority too, for connections that end in the server: those of port-forwards.
 func (p *Proxy) Kubeconfig(folder string) (string, error) {
 	const name = "proxy"
 	path := filepath.Join(folder, "kubeconfig-"+name)
 	err := clientcmd.WriteToFile(api.Config{
-		Clusters:       map[string]*api.Cluster{name: {Server: p.URL, CertificateAuthorityData: p.CA()}},
+		Clusters:       map[string]*api.Cluster{name: {Server: p.URL, CertificateAuthorityData: append(p.CA(), p.authority...)}},
 		AuthInfos:      map[string]*api.AuthInfo{name: {}},
 		Contexts:       map[string]*api.Context{name: {Cluster: name, AuthInfo: name}},
 		CurrentContext: name,
