@@ -14,4 +14,7 @@
 // the agent's image (default _output/encryption-agent.tar), and E2E_KEEP=1 leaves the clusters running, and takes them up again next time.
 // E2E_THOROUGH=1 has the plugin killed at every step of enable and disable, flags taken out of three nodes, and a disk
 // full at each step that writes.
+//
+// With the build tag faults as well there is TestFaults, the part of the fault suite (test/faults) that needs nodes: `make
+// test-faults` runs it, FAULTS_FULL=1 asks for every case and three nodes, FAULTS_NODES for another number of nodes.
 package e2e

@@ -23,7 +23,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/test/faults/witness"
 )
 
-// full asks for every case, on three nodes; without it there are those of the short set, on one node.
+// fullVariable asks for every case, on three nodes; without it there are those of the short set, on one node.
 const fullVariable = "FAULTS_FULL"
 
 // trial is a case under way.

@@ -8,4 +8,7 @@
 //
 // The tests need the build tag integration, the test cluster of test/cluster, and what make build makes. They run one after
 // the other, since each changes the key that all kube-apiservers write with.
+//
+// With the build tag faults as well there is TestFaults, the part of the fault suite (test/faults) that needs no node: `make
+// test-faults` runs it, and FAULTS_FULL=1 asks for every case.
 package integration
