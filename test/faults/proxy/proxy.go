@@ -40,8 +40,8 @@ type Proxy struct {
 
 	server *httptest.Server
 	pass   http.Handler
-	// authority is the server's, in PEM.
-	authority []byte
+	// user is who the proxy asks as, and the server's certificate authority, in PEM.
+	user rest.TLSClientConfig
 
 	mu       sync.Mutex
 	rules    []*rule
@@ -65,7 +65,7 @@ func Start(to *rest.Config) (*Proxy, error) {
 	if err := rest.LoadTLSFiles(to); err != nil {
 		return nil, fmt.Errorf("read the server's certificate authority: %w", err)
 	}
-	p := &Proxy{authority: to.CAData, happened: map[string]int{}, open: map[net.Conn]bool{}}
+	p := &Proxy{user: to.TLSClientConfig, happened: map[string]int{}, open: map[net.Conn]bool{}}
 	p.pass = passing(upstream, tlsConfig)
 	p.server = httptest.NewUnstartedServer(http.HandlerFunc(p.serve))
 	p.server.EnableHTTP2 = true // as kube-apiserver does
@@ -201,13 +201,15 @@ func (p *Proxy) Config() *rest.Config {
 }
 
 // Kubeconfig writes a kubeconfig that leads to the proxy into a folder, and gives its path. It has the server's own certificate
-// authority too, for connections that end in the server: those of port-forwards.
+// authority and the user's certificate too, for connections that end in the server: those of port-forwards.
 func (p *Proxy) Kubeconfig(folder string) (string, error) {
 	const name = "proxy"
 	path := filepath.Join(folder, "kubeconfig-"+name)
 	err := clientcmd.WriteToFile(api.Config{
-		Clusters:       map[string]*api.Cluster{name: {Server: p.URL, CertificateAuthorityData: append(p.CA(), p.authority...)}},
-		AuthInfos:      map[string]*api.AuthInfo{name: {}},
+		Clusters: map[string]*api.Cluster{name: {Server: p.URL, CertificateAuthorityData: append(p.CA(), p.user.CAData...)}},
+		AuthInfos: map[string]*api.AuthInfo{name: {
+			ClientCertificateData: p.user.CertData, ClientKeyData: p.user.KeyData,
+		}},
 		Contexts:       map[string]*api.Context{name: {Cluster: name, AuthInfo: name}},
 		CurrentContext: name,
 	}, path)
