@@ -103,6 +103,16 @@ func survive(t *testing.T, name string, f fault) {
 	ns := namespace(t, "faults")
 	fill(t, secrets, ns, faulty)
 	w := startWitness(t, ns+"-witness")
+	defer func() {
+		counts, err := w.End(t.Context())
+		assert.NoError(t, err)
+		t.Logf("%+v", counts)
+		row.Add(counts)
+		assert.Zero(t, counts.Wrong(), "%v", counts.Details)
+		if !t.Failed() {
+			row.Survived++
+		}
+	}()
 	key := bare.rotate(t, "aesgcm")
 	options := migrate.Options{Baseline: baseline(t, secrets)}
 	if f.options != nil {
@@ -143,15 +153,7 @@ func survive(t *testing.T, name string, f fault) {
 	rest := migrateAll(t, secrets, migrate.Options{Baseline: options.Baseline})
 	assert.True(t, rest.Complete, "the next run has no fault to meet")
 
-	counts, err := w.End(t.Context())
-	require.NoError(t, err)
-	t.Logf("%+v", counts)
-	row.Add(counts)
-	assert.Zero(t, counts.Wrong(), "%v", counts.Details)
 	bare.requireAllStoredWith(t, key, secrets)
-	if !t.Failed() {
-		row.Survived++
-	}
 }
 
 // startWitness begins to watch over objects of its own.
