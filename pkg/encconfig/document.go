@@ -89,7 +89,7 @@ func (d *Document) Apply(c Change, secret keys.Secret) (*Document, error) {
 	}
 	next.split(c)
 	for i := range next.rules {
-		next.arrange(&next.rules[i], want.Rules[i].Keys, secret)
+		next.arrange(&next.rules[i], want.Rules[i].Keys, func(k Key) keys.Secret { return next.secret(k, secret) })
 	}
 	data, err := encode(next.root)
 	if err != nil {
@@ -117,8 +117,8 @@ func (c Change) withFingerprint(d *Document, secret keys.Secret) Change {
 	return c
 }
 
-// arrange makes a rule's transformers follow want. A key that the rule lacks is another rule's, or made of the secret.
-func (d *Document) arrange(r *rule, want []Key, secret keys.Secret) {
+// arrange makes a rule's transformers follow want. The material of a key that the rule lacks is asked for.
+func (*Document) arrange(r *rule, want []Key, secret func(Key) keys.Secret) {
 	if slices.Equal(r.keyList(), want) {
 		return
 	}
@@ -131,7 +131,7 @@ func (d *Document) arrange(r *rule, want []Key, secret keys.Secret) {
 		case k.Provider == Identity:
 			chain[i] = transformer{key: k, node: identityNode()}
 		default:
-			material := d.secret(k, secret)
+			material := secret(k)
 			chain[i] = transformer{key: k, secret: material, node: keyNode(k.Name, material)}
 		}
 	}
