@@ -17,6 +17,7 @@ import (
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/census"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 )
 
 // maxRecipients is far more than control-plane nodes that a cluster can have.
@@ -114,6 +115,8 @@ func parts(req agentapi.Request) []part {
 		partOf(req.Propose, checkProposal, agentapi.Propose),
 		partOf(req.Install, checkInstallation, agentapi.Install),
 		partOf(req.Forget, checkForgetting, agentapi.Forget),
+		partOf(req.Export, checkExporting, agentapi.Export),
+		partOf(req.Compose, checkComposition, agentapi.Compose),
 		partOf(req.Edit, func(e agentapi.ManifestEdit) error { return checkManifestEdit(req.Op, e) }, agentapi.CheckEdit, agentapi.EditManifest),
 		partOf(req.Count, checkCounting, agentapi.Count),
 		partOf(req.Search, checkSearching, agentapi.Search),
@@ -158,6 +161,40 @@ func checkProposal(p agentapi.Proposal) error {
 func checkInstallation(i agentapi.Installation) error {
 	if i.From != "" && !digestPattern.MatchString(i.From) || !digestPattern.MatchString(i.To) {
 		return failf(agentapi.BadRequest, "the installation does not say which configuration replaces which")
+	}
+	return nil
+}
+
+// mostKeys is far more than the keys that a node can have.
+const mostKeys = 1000
+
+func checkExporting(e agentapi.Exporting) error {
+	switch {
+	case !nodeName.MatchString(e.Recipient):
+		return failf(agentapi.BadRequest, "the recipient is not the name of a node")
+	case len(e.Keys) == 0 || len(e.Keys) > mostKeys:
+		return failf(agentapi.BadRequest, "1 to %d keys can be exported at once, not %d", mostKeys, len(e.Keys))
+	}
+	return nil
+}
+
+func checkComposition(c agentapi.Composition) error {
+	if !digestPattern.MatchString(c.Base) {
+		return failf(agentapi.BadRequest, "the composition does not say which configuration it begins with")
+	}
+	if len(c.Wanted) == 0 || len(c.Wanted) > maxRecipients || len(c.Exported) > maxRecipients {
+		return failf(agentapi.BadRequest, "a composition is for 1 to %d nodes, not %d", maxRecipients, len(c.Wanted))
+	}
+	for _, w := range c.Wanted {
+		if !nodeName.MatchString(w.Node) {
+			return failf(agentapi.BadRequest, "a recipient is not the name of a node")
+		}
+		if w.From != "" && !digestPattern.MatchString(w.From) {
+			return failf(agentapi.BadRequest, "the composition does not say what is replaced on node %s", w.Node)
+		}
+		if len(w.Rules) == 0 || slices.ContainsFunc(w.Rules, func(r encconfig.Rule) bool { return len(r.Keys) == 0 || len(r.Resources) == 0 }) {
+			return failf(agentapi.BadRequest, "the composition does not say what node %s shall have", w.Node)
+		}
 	}
 	return nil
 }
@@ -226,8 +263,10 @@ func encode(resp agentapi.Response) []byte {
 	if err != nil {
 		message = "the answer can't be encoded"
 	}
-	resp.State, resp.Proposed, resp.Counted, resp.Searched = nil, nil, nil, nil
-	resp.Error = &agentapi.Error{Code: agentapi.BadRequest, Message: message}
+	resp = agentapi.Response{
+		Version: resp.Version, Op: resp.Op, Node: resp.Node, Run: resp.Run,
+		Error: &agentapi.Error{Code: agentapi.BadRequest, Message: message},
+	}
 	data, _ = json.Marshal(resp) // strings and numbers alone
 	return append(data, '\n')
 }

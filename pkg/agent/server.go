@@ -135,6 +135,10 @@ func (s *Server) answer(ctx context.Context, l line) (resp agentapi.Response) {
 		err = s.install(*req.Install)
 	case agentapi.Forget:
 		err = s.forget(*req.Forget)
+	case agentapi.Export:
+		resp.Exported, err = s.export(*req.Export)
+	case agentapi.Compose:
+		resp.Composed, err = s.compose(*req.Compose)
 	case agentapi.CheckEdit:
 		err = s.checkEdit(*req.Edit)
 	case agentapi.EditManifest:

@@ -44,6 +44,14 @@ func TestServe_badLines(t *testing.T) {
 		{"a proposal for nothing that could be", `{"version":1,"op":"propose","propose":{"from":"x","recipients":{"n1":""}}}`, "which configuration it is for"},
 		{"a proposal for nobody", `{"version":1,"op":"propose","propose":{"from":"` + digest + `","recipients":{}}}`, "1 to 32 recipients, not 0"},
 		{"a recipient with a strange name", `{"version":1,"op":"propose","propose":{"from":"` + digest + `","recipients":{"../n1":""}}}`, "not the name of a node"},
+		{"an export of nothing", `{"version":1,"op":"export","export":{"keys":[],"recipient":"n1"}}`, "1 to 1000 keys can be exported at once, not 0"},
+		{"an export for a strange name", `{"version":1,"op":"export","export":{"keys":[{"provider":"aesgcm"}],"recipient":"../n1"}}`, "not the name of a node"},
+		{"a composition of nothing", `{"version":1,"op":"compose","compose":{"base":"x","wanted":[]}}`, "which configuration it begins with"},
+		{"a composition for nobody", `{"version":1,"op":"compose","compose":{"base":"` + digest + `","wanted":[]}}`, "1 to 32 nodes, not 0"},
+		{"a composition for a strange name", `{"version":1,"op":"compose","compose":{"base":"` + digest + `","wanted":[{"node":"../n1"}]}}`, "not the name of a node"},
+		{"a composition in the place of anything", `{"version":1,"op":"compose","compose":{"base":"` + digest + `","wanted":[{"node":"n1","from":"x"}]}}`, "does not say what is replaced on node n1"},
+		{"a composition without rules", `{"version":1,"op":"compose","compose":{"base":"` + digest + `","wanted":[{"node":"n1"}]}}`, "does not say what node n1 shall have"},
+		{"a composition with a rule without keys", `{"version":1,"op":"compose","compose":{"base":"` + digest + `","wanted":[{"node":"n1","rules":[{"resources":["secrets"]}]}]}}`, "does not say what node n1 shall have"},
 		{"a line that is too long", strings.Repeat("x", agentapi.MaxLine+1), "longer than 16777216 bytes"},
 	}
 	n := newNode(t, exampleConfig("1"))
@@ -215,6 +223,8 @@ func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(`{"version":1,"op":"propose","propose":{"from":"sha256:","change":{"kind":"keep"},"recipients":{"n1":"AA=="}}}`))
 	f.Add([]byte(`{"version":1,"op":"install","install":{"from":"","to":"sha256:","sealed":"AA=="}}`))
 	f.Add([]byte(`{"version":1,"op":"count","count":{"resource":{"Name":"secrets"},"prefix":"/registry","servers":["https://a:1"],"names":100}}`))
+	f.Add([]byte(`{"version":1,"op":"export","export":{"keys":[{"provider":"aesgcm","name":"1"}],"recipient":"n1","publicKey":"AA=="}}`))
+	f.Add([]byte(`{"version":1,"op":"compose","compose":{"base":"sha256:","exported":[{"node":"n2"}],"wanted":[{"node":"n1","rules":[{"resources":["a"]}]}]}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		req, err := parseRequest(line{data: data})
 		if err != nil {
@@ -225,5 +235,7 @@ func FuzzParseRequest(f *testing.F) {
 		assert.Equal(t, req.Op == agentapi.Propose, req.Propose != nil)
 		assert.Equal(t, req.Op == agentapi.Install, req.Install != nil)
 		assert.Equal(t, req.Op == agentapi.Count, req.Count != nil)
+		assert.Equal(t, req.Op == agentapi.Export, req.Export != nil)
+		assert.Equal(t, req.Op == agentapi.Compose, req.Compose != nil)
 	})
 }

@@ -41,7 +41,7 @@ const (
 // Op is what the agent is asked to do.
 type Op string
 
-// The operations. Inspect, Propose, CheckEdit, Count and Search change nothing on the node.
+// The operations. Inspect, Propose, Export, Compose, CheckEdit, Count and Search change nothing on the node.
 const (
 	// Inspect tells what is on the node.
 	Inspect Op = "inspect"
@@ -51,6 +51,10 @@ const (
 	Install Op = "install"
 	// Forget removes keys from the node's history that its configuration does not have.
 	Forget Op = "forget"
+	// Export seals keys of the node's file and history to the agent that composes configurations.
+	Export Op = "export"
+	// Compose makes a configuration for each of several nodes, of one on this node and of exported keys.
+	Compose Op = "compose"
 	// CheckEdit tells whether the kube-apiserver's manifest can be edited as asked.
 	CheckEdit Op = "check-edit"
 	// EditManifest hands an edit of the kube-apiserver's manifest to a guard, a static pod on the node. The answer comes
@@ -70,6 +74,8 @@ type Request struct {
 	Propose *Proposal     `json:"propose,omitempty"`
 	Install *Installation `json:"install,omitempty"`
 	Forget  *Forgetting   `json:"forget,omitempty"`
+	Export  *Exporting    `json:"export,omitempty"`
+	Compose *Composition  `json:"compose,omitempty"`
 	Edit    *ManifestEdit `json:"edit,omitempty"`
 	Count   *Counting     `json:"count,omitempty"`
 	Search  *Searching    `json:"search,omitempty"`
@@ -129,6 +135,10 @@ type Response struct {
 	State *State `json:"state,omitempty"`
 	// Proposed answers Propose.
 	Proposed *Proposed `json:"proposed,omitempty"`
+	// Exported answers Export.
+	Exported *Exported `json:"exported,omitempty"`
+	// Composed answers Compose.
+	Composed *Composed `json:"composed,omitempty"`
 	// Counted answers Count.
 	Counted *Counted `json:"counted,omitempty"`
 	// Searched answers Search.
