@@ -132,11 +132,7 @@ func report(i agent.Installed) string {
 		fmt.Fprintf(&b, "installed %s, %s\n", i.Path, i.Digest)
 	}
 	if len(i.Lacking) > 0 {
-		names := make([]string, len(i.Lacking))
-		for n, k := range i.Lacking {
-			names[n] = k.String()
-		}
-		fmt.Fprintf(&b, "warning: what was replaced had keys that are gone now: %s\n", strings.Join(names, ", "))
+		fmt.Fprintf(&b, "warning: what was replaced had keys that are gone now: %s\n", keyNames(i.Lacking))
 	}
 	if i.Runs {
 		fmt.Fprintf(&b, "next: the kube-apiserver of this machine reads it when it starts, which the kubelet tries every few minutes; look with: %s status\n", project.Command)

@@ -32,6 +32,10 @@ func TestRun_byHand(t *testing.T) {
 	}{
 		{"asked how to call recipient => says so", []string{"recipient", "--help"}, "", "make another key", ""},
 		{"asked how to call install => says so", []string{"install", "--help"}, "", "Usage: encryption-agent install [FILE]\n", ""},
+		{"asked how to call restore => says so", []string{"restore", "--help"}, "", "Usage: encryption-agent restore\n", ""},
+		{"restore with an argument => refused", []string{"restore", "x"}, "", "", `unexpected argument "x"`},
+		{"restore of no revision => refused", []string{"restore", "--revision", "-1"}, "", "", "--revision must be the number of a revision"},
+		{"restore of a file that is no path => refused", []string{"restore", "--folder", "keys"}, "", "", "it must be an absolute path"},
 		{"recipient with an argument => refused", []string{"recipient", "x"}, "", "", `unexpected argument "x"`},
 		{"recipient with an unknown flag => refused", []string{"recipient", "--old"}, "", "", "flag provided but not defined"},
 		{"install of two files => refused", []string{"install", "a", "b"}, "", "", `unexpected argument "b"`},

@@ -7,8 +7,9 @@
 // its standard output, see package agentapi. It runs as root without any capability, in the image of the plugin's
 // Jobs.
 //
-// Run by hand, with the words recipient and install, it prepares a machine that no Job can be started on. With the word
-// guard, in a static pod, it edits the manifest of the node's kube-apiserver and watches over it.
+// Run by hand, with the words recipient and install, it prepares a machine that no Job can be started on, and with the
+// word restore it mends one from its own history. With the word guard, in a static pod, it edits the manifest of the
+// node's kube-apiserver and watches over it.
 package main
 
 import (
@@ -57,6 +58,8 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 			return recipient(ctx, args[1:], out)
 		case "install":
 			return installBundle(ctx, args[1:], in, out)
+		case "restore":
+			return restore(ctx, args[1:], in, out)
 		case agent.GuardCommand:
 			return guard(ctx, args[1:], out)
 		}

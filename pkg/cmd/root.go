@@ -22,6 +22,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/migrate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/options"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/prune"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/repair"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/rollback"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/rotate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/status"
@@ -59,7 +60,10 @@ func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string,
 			kubectl encryption migrate --resources secrets,configmaps
 
 			# Prove from the bytes in etcd that everything is encrypted
-			kubectl encryption verify`),
+			kubectl encryption verify
+
+			# Bring control-plane nodes whose files differ, or are lost, to one configuration
+			kubectl encryption repair`),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -78,6 +82,7 @@ func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string,
 		migrate.NewCommand(shared),
 		verify.NewCommand(shared),
 		disable.NewCommand(shared),
+		repair.NewCommand(shared),
 		history.NewCommand(shared),
 		rollback.NewCommand(shared),
 		prune.NewCommand(shared),

@@ -97,7 +97,7 @@ func twoGroups(o Observed) (a, b []Node, err error) {
 }
 
 func differ(o Observed, why string) error {
-	return refuse("compare the files on the nodes and give all nodes the one that holds every key; then run this command again",
+	return refuse("bring the nodes to one configuration, in which no key is lost, with: kubectl encryption repair",
 		"the encryption configurations of the control-plane nodes differ (%s): %s", why, digests(o))
 }
 

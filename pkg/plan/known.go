@@ -33,7 +33,7 @@ func knownNode(n Node, g Goal) error {
 	case n.Flags == FlagsUnset && g.Flags == RemoveFlags:
 		return nil // nobody reads its file
 	case n.Config == nil:
-		return refuse("put the file of a healthy control-plane node there; its kube-apiserver needs it at the next start",
+		return refuse("give it a file again with: kubectl encryption repair; its kube-apiserver needs one at the next start",
 			"the encryption configuration of node %s is not usable: %s", n.Name, n.Problem)
 	case n.Config.Uses(encconfig.KMS):
 		return refuse("rotate the key encryption key in the KMS itself",

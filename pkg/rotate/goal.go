@@ -174,7 +174,7 @@ func differ(o plan.Observed) error {
 	}
 	return hint.New(fmt.Errorf("the encryption configurations of the control-plane nodes differ: %s", strings.Join(parts, ", ")),
 		"if a rotation stopped half-way, go on with: "+project.Command+" rotate --resume",
-		"if somebody has edited a file, give all nodes the one that holds every key")
+		"if somebody has edited a file, or a node has an older one, bring them to one with: "+repairCommand)
 }
 
 // highest are the highest numbers that keys ever had, by the record and by each node.

@@ -171,7 +171,8 @@ func (r *Run) sameFile(instances []controlplane.Instance) (string, error) {
 	}
 	if differ {
 		return "", hint.New(fmt.Errorf("the encryption configurations of the control-plane nodes differ: %s", strings.Join(found, ", ")),
-			"if a rotation stopped half-way, go on with: "+project.Command+" rotate --resume")
+			"if a rotation stopped half-way, go on with: "+project.Command+" rotate --resume",
+			"else bring the nodes to one configuration with: "+repairCommand)
 	}
 	return first, nil
 }

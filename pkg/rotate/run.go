@@ -60,6 +60,8 @@ type state struct {
 	usage   *Usage
 	dropped []encconfig.Key
 	forgot  bool
+	// distrusted: a repair has forgotten what was on record of the data.
+	distrusted bool
 	// mayWrite: a configuration that writes with the goal's key was sent to a node.
 	mayWrite bool
 }
@@ -259,7 +261,11 @@ func (r *Run) explain(ctx context.Context, stage string, err error) error {
 	if r.Mode == MigrateOnly || errors.Is(err, errEdit) {
 		hints = nil
 	}
-	wrapped := hint.AtStage(err, stage, safe, hints...)
+	return interrupted(ctx, hint.AtStage(err, stage, safe, hints...))
+}
+
+// interrupted says of an error that came with the end of the context what has ended it.
+func interrupted(ctx context.Context, wrapped error) error {
 	var e *hint.Error
 	if errors.As(wrapped, &e) && ctx.Err() != nil {
 		if errors.Is(context.Cause(ctx), lock.ErrLost) {

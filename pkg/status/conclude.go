@@ -164,10 +164,28 @@ func hints(st *v1alpha1.EncryptionStatus, s *Seen) []string {
 	for _, node := range behind(st, s) {
 		list = append(list, rotate.ReturnOf(node))
 	}
+	if needsRepair(st, open != nil) {
+		list = append(list, "look at the files of all nodes, and bring them to one configuration, with: "+project.Command+" repair")
+	}
 	if changesFlags(open) || st.Encryption == v1alpha1.Disabled {
 		return list // a file that is to be handed over is still to come
 	}
 	return append(list, s.Kubeadm.joinHints(s.View.ControlPlane.Instances)...)
+}
+
+// needsRepair tells whether files are damaged, or differ in a way that no command under way explains, as far as that can be
+// told from what the kube-apiservers have loaded.
+func needsRepair(st *v1alpha1.EncryptionStatus, underWay bool) bool {
+	loaded := map[string]bool{}
+	for _, n := range st.Nodes {
+		if n.State == v1alpha1.StateUpdateFailed {
+			return true
+		}
+		if n.Revision != "" {
+			loaded[n.Revision] = true
+		}
+	}
+	return len(loaded) > 1 && !underWay
 }
 
 func agreement(st *v1alpha1.EncryptionStatus) string {

@@ -111,6 +111,8 @@ func threeNodes(t *testing.T, c *cluster) {
 	t.Run("no write of others is lost in a rotation", func(t *testing.T) { c.rotateUnderWrites(t) })
 	if c.env.thorough {
 		t.Run("a node that is silent is waited for, or left out and named", c.leaveOut)
+		t.Run("nodes that all differ are brought to one configuration", c.repairDiffering)
+		t.Run("a node whose kube-apiserver is down is mended as repair says", c.repairDown)
 	}
 }
 
@@ -127,6 +129,8 @@ func oneNode(t *testing.T, c *cluster) {
 	t.Run("verify tells from etcd itself what is stored", c.verify)
 	t.Run("a rotation converts to another provider", c.convert)
 	t.Run("what can't be done is refused", c.refuseAll)
+	t.Run("a file that is lost is found again", c.repairOne)
+	t.Run("a file that is lost is restored without an API server", c.restoreOffline)
 	t.Run("one change at a time", c.refuseSecond)
 	t.Run("no write of others is lost in a rotation by the cluster's own controller", func(t *testing.T) {
 		c.rotateUnderWrites(t, "--engine=svm")

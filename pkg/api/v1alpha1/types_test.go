@@ -23,6 +23,7 @@ func TestObjectsTellTheirKindAndVersion(t *testing.T) {
 		"MigrationReport":    &v1alpha1.MigrationReport{TypeMeta: v1alpha1.New("MigrationReport")},
 		"VersionInfo":        &v1alpha1.VersionInfo{TypeMeta: v1alpha1.New("VersionInfo")},
 		"RevisionHistory":    &v1alpha1.RevisionHistory{TypeMeta: v1alpha1.New("RevisionHistory")},
+		"RepairPlan":         &v1alpha1.RepairPlan{TypeMeta: v1alpha1.New("RepairPlan")},
 		"VerificationReport": &v1alpha1.VerificationReport{TypeMeta: v1alpha1.New("VerificationReport")},
 	} {
 		assert.Equal(t, "kubectl-encryption.github.io/v1alpha1, Kind="+kind, object.GetObjectKind().GroupVersionKind().String())
@@ -43,6 +44,8 @@ func TestACopySharesNothing(t *testing.T) {
 	assert.Equal(t, int64(7), *one.Resources[0].Objects)
 	plan := &v1alpha1.RotationPlan{Steps: []v1alpha1.PlanStep{{Stage: "await"}}}
 	assert.Equal(t, plan, plan.DeepCopyObject())
+	repair := &v1alpha1.RepairPlan{Silent: []v1alpha1.SilentNode{{Name: "n3"}}}
+	assert.Equal(t, repair, repair.DeepCopyObject())
 	report := &v1alpha1.MigrationReport{Complete: true}
 	assert.Equal(t, report, report.DeepCopyObject())
 	info := &v1alpha1.VersionInfo{Version: "v1"}

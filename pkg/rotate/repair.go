@@ -1,0 +1,264 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agreement"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/lock"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
+)
+
+// Repair brings all control-plane nodes to one agreed configuration, see package agreement.
+const Repair Mode = "repair"
+
+// repairCommand is how a repair is gone on with: what it is about is found out anew each time.
+const repairCommand = project.Command + " repair"
+
+// errChanged: what was consented to is not what there is any more.
+var errChanged = errors.New("the nodes have changed since you were asked")
+
+// DoRepair brings the nodes to an agreement. It does what it finds to be done, or, with a finding that somebody has
+// consented to, that alone. The nodes that could not be looked at are those of the finding that it gives.
+func (r *Run) DoRepair(ctx context.Context, consented *Finding) (_ *Finding, err error) {
+	defer r.observer.Reacher.Close()
+	waiting := func(text string) { r.Emit(event.Notice{Text: text}) }
+	ctx, r.lock, err = lock.Acquire(ctx, r.cluster.Typed.CoordinationV1(), r.holder(), waiting)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.dismiss(ctx), r.runner.Drain(ctx, r.id), r.lock.Release(ctx)) }()
+	if swept, err := r.runner.Sweep(ctx, r.id); err != nil {
+		return nil, err
+	} else if swept > 0 {
+		r.Emit(event.Notice{Text: fmt.Sprintf("%d Job(s) of an earlier run removed", swept)})
+	}
+	// Whoever held the lock before may have changed what was seen.
+	silent, err := r.lookToRepair(ctx)
+	if err != nil {
+		return nil, r.explainRepair(ctx, "inspect", err)
+	}
+	if err := r.inspect(ctx); err != nil {
+		return nil, r.explainRepair(ctx, "inspect", err)
+	}
+	found, err := r.finding(ctx, silent)
+	if err != nil {
+		return nil, r.explainRepair(ctx, "plan", err)
+	}
+	if consented != nil && !reflect.DeepEqual(consented.Steps, found.Steps) {
+		return nil, r.explainRepair(ctx, "plan", errChanged)
+	}
+	return found, r.followAgreement(ctx, found)
+}
+
+// followAgreement asks for the next step and does it, until there is none.
+func (r *Run) followAgreement(ctx context.Context, found *Finding) error {
+	for {
+		o, err := r.toAgree(ctx, found.Silent)
+		if err != nil {
+			return r.explainRepair(ctx, "plan", err)
+		}
+		step, err := agreement.Next(o)
+		if err != nil {
+			return r.explainRepair(ctx, "plan", err)
+		}
+		if step.Kind == agreement.Done {
+			return nil
+		}
+		if err := r.doAgreement(ctx, o, step); err != nil {
+			return r.explainRepair(ctx, string(step.Kind), err)
+		}
+	}
+}
+
+// doAgreement carries out one step and tells of it.
+func (r *Run) doAgreement(ctx context.Context, o agreement.Observed, step agreement.Step) error {
+	started := time.Now()
+	r.number++
+	total, text := r.number, agreementText(step)
+	if ahead, err := agreement.Preview(o); err == nil {
+		total = r.number - 1 + len(ahead) - 1
+	}
+	r.Emit(event.StepStarted{Number: r.number, Total: total, Stage: string(step.Kind), Text: text})
+	var err error
+	if step.Kind == agreement.Await {
+		if err = r.dismiss(ctx); err == nil {
+			_, err = r.await(ctx)
+		}
+	} else {
+		err = r.pushAgreement(ctx, step, o.Silent)
+	}
+	if err != nil {
+		return err
+	}
+	r.Emit(event.StepDone{Number: r.number, Total: total, Stage: string(step.Kind), Text: text, Elapsed: time.Since(started)})
+	return nil
+}
+
+// forgetProofs takes back what is on record of the data, before a file is changed: a kube-apiserver that has had another
+// configuration may have written with another key, also after everything was migrated. Where each of them has had the
+// agreed one, files alone were wrong, and nothing has to be forgotten.
+func (r *Run) forgetProofs(ctx context.Context, step agreement.Step) error {
+	o, err := r.toAgree(ctx, nil)
+	if err != nil || hadAgreed(o, step) {
+		return err
+	}
+	r.distrusted = true
+	return r.ledger().Update(ctx, func(l *ledger.Ledger) { distrust(l, r.files) })
+}
+
+// hadAgreed tells whether each kube-apiserver has loaded the very file that the step gives to others.
+func hadAgreed(o agreement.Observed, step agreement.Step) bool {
+	agreed := step.Targets[0].Want.Digest
+	return agreed != "" && !slices.ContainsFunc(o.Nodes, func(n agreement.Node) bool { return !n.TellsLoaded || n.Loaded != agreed })
+}
+
+// distrust makes no record one that can be relied on, and spends the names of all keys that the files have.
+func distrust(l *ledger.Ledger, files map[string]agentapi.State) {
+	for _, f := range files {
+		l.HighestKey = max(l.HighestKey, f.HighestKey) // that of the file and of the history
+	}
+	for i := range l.Rotations {
+		rec := &l.Rotations[i]
+		if rec.Config = nil; rec.CompletionTime == nil {
+			rec.Migrations, rec.SettleTime = nil, nil
+		}
+	}
+}
+
+// toAgree puts together what package agreement looks at. After a push nothing counts as loaded before it was awaited. It
+// is an error if a kube-apiserver does not say what it has loaded: that must not look like one that can't say it.
+func (r *Run) toAgree(ctx context.Context, silent []Silent) (agreement.Observed, error) {
+	evidence, failed := r.observer.Instances(ctx, r.view.ControlPlane)
+	r.view.Evidence, r.view.Errors = evidence, failed
+	o := agreement.Observed{}
+	for _, s := range silent {
+		o.Silent = append(o.Silent, s.Node)
+	}
+	for _, in := range r.view.ControlPlane.Instances {
+		file := r.files[in.Node]
+		e, ok := evidence[in.Node]
+		if !ok {
+			return agreement.Observed{}, fmt.Errorf("the kube-apiserver on node %s can't be asked what it has loaded: %v", in.Node, failed[in.Node])
+		}
+		n := agreement.Node{
+			Name: in.Node, Digest: file.Digest, Config: file.Config, History: configs(file.History),
+			TellsLoaded: e.TellsHash, Loaded: e.Hash,
+			Proven:   file.Digest != "" && !r.unproven[in.Node] && e.Proves(file.Digest, file.ModTime).Loaded,
+			Rejected: !file.ModTime.IsZero() && e.FailedSince(file.ModTime),
+		}
+		if file.Problem != nil && file.Config == nil {
+			n.Problem, n.Missing = file.Problem.Message, file.Problem.Code == agentapi.Missing
+		}
+		o.Nodes = append(o.Nodes, n)
+	}
+	return o, nil
+}
+
+// agreementText says for people what a step does.
+func agreementText(s agreement.Step) string {
+	nodes := make([]string, len(s.Targets))
+	for i, t := range s.Targets {
+		nodes[i] = t.Node
+	}
+	switch on := strings.Join(nodes, ", "); s.Kind {
+	case agreement.Unite:
+		return fmt.Sprintf("give %s the keys that they lack, behind the write keys that their kube-apiservers have", on)
+	case agreement.Agree:
+		return fmt.Sprintf("give %s the agreed file%s", on, madeOn(s))
+	default:
+		return "wait until every kube-apiserver has loaded the file of its node (it looks once a minute)"
+	}
+}
+
+func madeOn(s agreement.Step) string {
+	switch digest := s.Targets[0].Want.Digest; {
+	case digest != "" && s.FromHistory:
+		return ", " + plan.ShortDigest(digest) + ", from the history of " + s.Base
+	case digest != "":
+		return ", " + plan.ShortDigest(digest) + ", which " + s.Base + " has"
+	}
+	return ", made on " + s.Base
+}
+
+// explainRepair adds to an error where the repair stands, whether it is safe to stop there, and how to go on.
+func (r *Run) explainRepair(ctx context.Context, stage string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var hints []string
+	if r.pushed || errors.Is(err, errChanged) {
+		hints = []string{"go on with: " + repairCommand}
+	}
+	if refusal, ok := errors.AsType[*agreement.Refusal](err); ok {
+		err, hints = hint.New(err, refusal.Hints...), nil
+	}
+	safe := "nothing was changed"
+	if r.pushed {
+		safe = "safe to stop here: no key was taken out of any file, and no kube-apiserver writes with a key that another can't read and could before"
+	}
+	return interrupted(ctx, hint.AtStage(err, stage, safe, hints...))
+}
+
+// RepairResult is one sentence on what the repair has done, and what comes next, empty if nothing does.
+func (r *Run) RepairResult(ctx context.Context) (result, next string) {
+	if !r.pushed {
+		return fmt.Sprintf("nothing to repair: %s, and %s loaded it", haveFile(r.view.ControlPlane.Names(), r.Digest()), r.everyInstance()), ""
+	}
+	result = fmt.Sprintf("repaired: %s, and %s loaded it", haveFile(r.view.ControlPlane.Names(), r.Digest()), r.everyInstance())
+	return result, r.afterRepair(ctx)
+}
+
+func haveFile(nodes []string, digest string) string {
+	if len(nodes) == 1 {
+		return fmt.Sprintf("%s has the file %s", nodes[0], plan.ShortDigest(digest))
+	}
+	return fmt.Sprintf("%s have the same file, %s", strings.Join(nodes, ", "), plan.ShortDigest(digest))
+}
+
+// afterRepair is the command that lets the data follow the agreed write keys: what nodes have stored meanwhile may be
+// under others.
+func (r *Run) afterRepair(ctx context.Context) string {
+	book, _, err := r.ledger().Load(ctx)
+	if open := book.Open(); err == nil && open != nil {
+		verb := open.Command
+		if verb == "" {
+			verb = "rotate"
+		}
+		return fmt.Sprintf("the %s to key %s that has begun before goes on with: %s %s --resume", nounOf(verb), open.To, project.Command, verb)
+	}
+	config := r.agreed()
+	names := resourceNames(r.encrypted(config))
+	const many = 8
+	switch {
+	case len(names) == 0 || !r.distrusted:
+		return ""
+	case len(names) > many:
+		return "some objects may be stored with other keys; the next rotation migrates all of them: " + project.Command + " rotate"
+	}
+	return fmt.Sprintf("some objects may be stored with other keys; let them follow with: %s migrate --resources %s", project.Command, strings.Join(names, ","))
+}
+
+func nounOf(verb string) string {
+	if verb == "rotate" {
+		return "rotation"
+	}
+	return verb
+}
+
+// sortedNodes are the names of the nodes of a map.
+func sortedNodes[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }

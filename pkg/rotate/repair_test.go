@@ -1,0 +1,119 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rotate
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agreement"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+)
+
+// TestDistrust: a file that was put back may have the digest of one that was proven, and a node may have written with
+// an older key in between. So what was proven under that digest must not let a key be pruned.
+func TestDistrust(t *testing.T) {
+	t.Parallel()
+	d := *config(key("3"), key("1"))
+	ended := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	migrated := map[string]ledger.Migration{"secrets": {Baseline: "7", Complete: true, CompletionTime: &ended}}
+	book := &ledger.Ledger{HighestKey: 3, Rotations: []ledger.Rotation{
+		{ID: "1", Config: &d, To: key("3"), Migrations: migrated, CompletionTime: &ended},
+		{ID: "2", Config: &d, To: key("3"), Migrations: migrated, SettleTime: &ended, StartDigest: d.Digest},
+	}}
+	late := ended.Add(time.Hour)
+	require.NotEmpty(t, book.Unneeded(d, []string{"secrets"}, late, time.Minute), "before, key 1 is proven not to be needed")
+
+	distrust(book, map[string]agentapi.State{"n1": {HighestKey: 9}})
+
+	assert.Empty(t, book.Unneeded(d, []string{"secrets"}, late, time.Minute))
+	assert.Nil(t, book.Trusted(key("3"), d.Digest))
+	assert.Equal(t, uint64(9), book.HighestKey)
+	assert.Equal(t, migrated, book.Rotations[0].Migrations, "what is over is kept for people")
+	assert.Nil(t, book.Rotations[1].Migrations, "what is open begins anew")
+	assert.Nil(t, book.Rotations[1].SettleTime)
+}
+
+func TestHadAgreed(t *testing.T) {
+	t.Parallel()
+	made := agreement.Step{Targets: []agreement.Target{{Node: "n1"}}}
+	known := agreement.Step{Targets: []agreement.Target{{Node: "n1", Want: encconfig.Description{Digest: "sha256:x"}}}}
+	loaded := func(digests ...string) (o agreement.Observed) {
+		for _, d := range digests {
+			o.Nodes = append(o.Nodes, agreement.Node{TellsLoaded: true, Loaded: d})
+		}
+		return o
+	}
+	assert.True(t, hadAgreed(loaded("sha256:x", "sha256:x"), known), "files alone were wrong")
+	assert.False(t, hadAgreed(loaded("sha256:x", "sha256:y"), known), "one has had another")
+	assert.False(t, hadAgreed(loaded("sha256:x"), made), "nobody has had a file that is made now")
+	assert.False(t, hadAgreed(agreement.Observed{Nodes: []agreement.Node{{}}}, known), "one does not tell")
+}
+
+func TestSilentNodes(t *testing.T) {
+	t.Parallel()
+	cp := &controlplane.ControlPlane{
+		Instances: []controlplane.Instance{{Node: "n1", Pod: "a"}, {Node: "n10", Pod: "b"}, {Node: "n2", Pod: "c"}},
+		Disagreements: []string{
+			"the kube-apiserver on node n10 is not ready", "node n10 is not ready",
+			"a kube-apiserver serves at 192.0.2.9, which is the address of no control-plane node's kube-apiserver",
+		},
+	}
+	view := &observe.View{ControlPlane: cp, Errors: map[string]error{"n2": errors.New("connection refused")}}
+	assert.Equal(t, []Silent{
+		{Node: "n10", Reason: "the kube-apiserver on node n10 is not ready; node n10 is not ready"}, {Node: "n2", Reason: "connection refused"},
+	}, silentNodes(view))
+	cp.Foreign = controlplane.Foreign{Name: "k3s"}
+	assert.Empty(t, silentNodes(view), "not for us to say")
+}
+
+func TestSilentIsMendedByTwoCommands(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, []string{
+		"ssh n3 sudo encryption-agent recipient > recipient.txt",
+		"kubectl encryption join --name n3 --recipient @recipient.txt | ssh n3 sudo encryption-agent install",
+	}, Silent{Node: "n3"}.Commands())
+}
+
+func TestExplainRepair(t *testing.T) {
+	t.Parallel()
+	r := &Run{}
+	refused := &agreement.Refusal{Reason: "two keys", Hints: []string{"look"}}
+	assert.Equal(t, "error: two keys\n  stage: plan (nothing was changed)\n  hint:  look\n", hint.Render(r.explainRepair(t.Context(), "plan", refused)))
+	assert.Contains(t, hint.Render(r.explainRepair(t.Context(), "plan", errChanged)), "hint:  go on with: kubectl encryption repair\n")
+	r.pushed = true
+	text := hint.Render(r.explainRepair(t.Context(), "agree", errors.New("broken")))
+	assert.Contains(t, text, "stage: agree (safe to stop here: no key was taken out of any file")
+	assert.Contains(t, text, "hint:  go on with: kubectl encryption repair\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := r.explainRepair(ctx, "await", ctx.Err())
+	assert.Equal(t, hint.ExitInterrupted, hint.ExitCode(err))
+	assert.NoError(t, r.explainRepair(t.Context(), "agree", nil))
+}
+
+func TestAgreementText(t *testing.T) {
+	t.Parallel()
+	to := []agreement.Target{{Node: "n1"}, {Node: "n3"}}
+	known := []agreement.Target{{Node: "n3", Want: encconfig.Description{Digest: "sha256:2108cc75a38025e1"}}}
+	for want, step := range map[string]agreement.Step{
+		"give n1, n3 the keys that they lack, behind the write keys that their kube-apiservers have": {Kind: agreement.Unite, Targets: to},
+		"give n1, n3 the agreed file, made on n2":                                                    {Kind: agreement.Agree, Targets: to, Base: "n2"},
+		"give n3 the agreed file, sha256:2108cc75a380, which n2 has":                                 {Kind: agreement.Agree, Targets: known, Base: "n2"},
+		"give n3 the agreed file, sha256:2108cc75a380, from the history of n3":                       {Kind: agreement.Agree, Targets: known, Base: "n3", FromHistory: true},
+		"wait until every kube-apiserver has loaded the file of its node (it looks once a minute)":   {Kind: agreement.Await},
+	} {
+		assert.Equal(t, want, agreementText(step))
+	}
+}

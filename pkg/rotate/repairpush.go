@@ -1,0 +1,116 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agreement"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
+)
+
+// pushAgreement has the files of a step made, and puts them on their nodes. A step that does not fit any more is planned
+// again by the caller.
+func (r *Run) pushAgreement(ctx context.Context, step agreement.Step, silent []string) error {
+	err := r.withAgents(ctx, func(agents *nodejob.Agents) error {
+		if err := r.decideAgreementAgain(ctx, step, silent); err != nil {
+			return err
+		}
+		composed, err := r.compose(ctx, agents, step)
+		if err != nil {
+			return err
+		}
+		if err := r.forgetProofs(ctx, step); err != nil {
+			return err
+		}
+		return r.installAgreement(ctx, agents, step, composed)
+	})
+	if errors.Is(err, errReplan) && r.replans < maxReplans {
+		r.replans++
+		r.number--
+		r.Emit(event.Notice{Text: err.Error() + ": planning again"})
+		return r.inspect(ctx)
+	}
+	return err
+}
+
+// compose has the base's agent make the files, and checks that they say what they shall.
+func (r *Run) compose(ctx context.Context, agents *nodejob.Agents, step agreement.Step) (*agentapi.Composed, error) {
+	exported, err := r.export(ctx, agents, step)
+	if err != nil {
+		return nil, err
+	}
+	c := &agentapi.Composition{Base: step.BaseDigest, Exported: exported}
+	for _, t := range step.Targets {
+		c.Wanted = append(c.Wanted, agentapi.Wanted{Node: t.Node, From: t.From, PublicKey: r.files[t.Node].PublicKey, Rules: t.Want.Rules})
+	}
+	answer, err := agents.Sessions[step.Base].Ask(ctx, agentapi.Request{Op: agentapi.Compose, Compose: c})
+	if err != nil {
+		return nil, err
+	}
+	if answer.Composed == nil {
+		return nil, fmt.Errorf("node %s: the agent composes nothing", step.Base)
+	}
+	for _, t := range step.Targets {
+		made := answer.Composed.Configs[t.Node]
+		if !made.SameContent(t.Want) || made.Digest == "" || t.Want.Digest != "" && made.Digest != t.Want.Digest || len(answer.Composed.Sealed[t.Node]) == 0 {
+			return nil, fmt.Errorf("node %s: the agent's configuration for %s is not the agreed one; nothing was written", step.Base, t.Node)
+		}
+	}
+	return answer.Composed, nil
+}
+
+// export has the keys that the base's node lacks sealed to its agent, by the nodes that have them.
+func (r *Run) export(ctx context.Context, agents *nodejob.Agents, step agreement.Step) ([]agentapi.Exported, error) {
+	wanted := map[string][]encconfig.Key{}
+	for _, h := range step.Keys {
+		wanted[h.Node] = append(wanted[h.Node], h.Key)
+	}
+	var list []agentapi.Exported
+	for _, node := range sortedNodes(wanted) {
+		answer, err := agents.Sessions[node].Ask(ctx, agentapi.Request{Op: agentapi.Export, Export: &agentapi.Exporting{
+			Keys: wanted[node], Recipient: step.Base, PublicKey: r.files[step.Base].PublicKey,
+		}})
+		if err != nil {
+			return nil, err
+		}
+		if answer.Exported == nil || answer.Exported.Node != node {
+			return nil, fmt.Errorf("node %s: the agent hands out no keys", node)
+		}
+		list = append(list, *answer.Exported)
+	}
+	return list, nil
+}
+
+// installAgreement hands the sealed files to their nodes and checks what they then have.
+func (r *Run) installAgreement(ctx context.Context, agents *nodejob.Agents, step agreement.Step, composed *agentapi.Composed) error {
+	r.pushed = true
+	from := map[string]string{}
+	for _, t := range step.Targets {
+		r.unproven[t.Node] = true
+		from[t.Node] = t.From
+	}
+	// An interruption waits for the answers, as in install.
+	states, err := askAll(context.WithoutCancel(ctx), agents, sortedNodes(from), func(node string) agentapi.Request {
+		return agentapi.Request{Op: agentapi.Install, Install: &agentapi.Installation{
+			From: from[node], To: composed.Configs[node].Digest, Sealed: composed.Sealed[node],
+		}}
+	})
+	maps.Copy(r.files, states)
+	if err != nil {
+		return err
+	}
+	for node, s := range states {
+		if s.Digest != composed.Configs[node].Digest {
+			return fmt.Errorf("node %s has another configuration than it was given", node)
+		}
+	}
+	return nil
+}
