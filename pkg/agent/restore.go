@@ -198,7 +198,7 @@ func (m Machine) Restore(r Restoration) error {
 	i := &installation{
 		config: config, history: h, name: name, temp: tempName(name, RestoreRun),
 		intent: intent{Version: journalVersion, Run: RestoreRun, From: r.Replaced, To: r.Revision.Config.Digest},
-		data:   data, highestKey: highest(r.Revision.Config), now: m.Now(),
+		data:   data, desc: r.Revision.Config, now: m.Now(),
 	}
 	if err := i.run(); err != nil {
 		return told(err)
