@@ -79,17 +79,14 @@ func (o *Observer) leaveOut(ctx context.Context, v *View) error {
 		return err
 	}
 	rest, left, refused := v.ControlPlane.LeaveOut(o.Ignore, kubelets)
-	if refused != nil {
-		v.NotLeftOut = refused
-		return nil
-	}
 	for _, in := range v.ControlPlane.Instances {
-		if slices.Contains(o.Ignore, in.Node) && o.Reacher.Answers(ctx, in) {
-			v.NotLeftOut = fmt.Errorf("node %s can't be left out: its kube-apiserver answers", in.Node)
-			return nil
+		if refused == nil && slices.Contains(o.Ignore, in.Node) && o.Reacher.Answers(ctx, in) {
+			refused = fmt.Errorf("node %s can't be left out: its kube-apiserver answers", in.Node)
 		}
 	}
-	v.ControlPlane, v.LeftOut = rest, left
+	if v.NotLeftOut = refused; refused == nil {
+		v.ControlPlane, v.LeftOut = rest, left
+	}
 	return nil
 }
 

@@ -28,7 +28,7 @@ const root = "/registry/"
 func kept(t require.TestingT, kv *mvccpb.KeyValue) []byte {
 	b, err := proto.Marshal(kv)
 	require.NoError(t, err)
-	at := binary.BigEndian.AppendUint64(nil, uint64(kv.ModRevision)) //nolint:gosec // of a test
+	at := binary.BigEndian.AppendUint64(nil, uint64(kv.ModRevision))
 	return append(append(at, "_\x00\x00\x00\x00\x00\x00\x00\x00"...), b...)
 }
 

@@ -233,19 +233,6 @@ func (s *store) raise(t tb, to int64) {
 	})
 }
 
-// freePages is how many pages bbolt takes for free in a snapshot of now.
-func (s *store) freePages(t testing.TB) int {
-	t.Helper()
-	b := s.snapshot(t)
-	path := filepath.Join(t.TempDir(), "copy")
-	require.NoError(t, os.WriteFile(path, b[:len(b)-sha256.Size], 0o600))
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoFreelistSync: true})
-	require.NoError(t, err)
-	free := db.Stats().FreePageN
-	require.NoError(t, db.Close())
-	return free
-}
-
 // leafElement is one of a page that a test makes.
 type leafElement struct {
 	flags uint32

@@ -37,8 +37,8 @@ func copiesIn(place residue.Place, values ...some) residue.Count {
 
 // withResidue are results of verifications that searched files as well.
 func withResidue() map[string]Result {
-	new, old, plain := some{5, with(encconfig.AESGCM, "2")}, some{3, with(encconfig.AESGCM, "1")}, some{2, plaintext}
-	well := live(encrypted, nil, []string{"secrets", "configmaps"}, judged(encrypted, "secrets", new))
+	fresh, old, plain := some{5, with(encconfig.AESGCM, "2")}, some{3, with(encconfig.AESGCM, "1")}, some{2, plaintext}
+	well := live(encrypted, nil, []string{"secrets", "configmaps"}, judged(encrypted, "secrets", fresh))
 	searched := func(r Result, members ...MemberResidue) Result {
 		r.Residue = &Residue{Compaction: 5 * time.Minute, Members: members}
 		return r
@@ -46,7 +46,7 @@ func withResidue() map[string]Result {
 	on := func(node string, counts ...residue.Count) MemberResidue {
 		return MemberResidue{Member: member(node), Counts: counts, Compacted: 4000, Read: 144_000_000}
 	}
-	half := live(encrypted, nil, []string{"secrets", "configmaps"}, judged(encrypted, "secrets", new, old))
+	half := live(encrypted, nil, []string{"secrets", "configmaps"}, judged(encrypted, "secrets", fresh, old))
 	unsure := on("n1", copiesIn(residue.Freed, old))
 	unsure.Note = "superseded revisions and free pages were told apart by revision alone"
 	never := searched(well, on("n1", copiesIn(residue.Superseded, old)))
@@ -55,8 +55,8 @@ func withResidue() map[string]Result {
 	external.Residue = &Residue{Unknown: "etcd does not run as a pod"}
 	silent := MemberResidue{Member: controlplane.Member{Node: "n3"}, Unknown: "the agent did not start on node n3 within 2m0s"}
 	return map[string]Result{
-		"residue of nothing":                searched(well, on("n1", copiesIn(residue.Logged, new)), on("n2")),
-		"residue everywhere":                searched(well, on("n1", copiesIn(residue.Superseded, old), copiesIn(residue.Freed, new, old, plain), copiesIn(residue.Logged, plain)), on("n2", copiesIn(residue.Beside, plain)), on("n3")),
+		"residue of nothing":                searched(well, on("n1", copiesIn(residue.Logged, fresh)), on("n2")),
+		"residue everywhere":                searched(well, on("n1", copiesIn(residue.Superseded, old), copiesIn(residue.Freed, fresh, old, plain), copiesIn(residue.Logged, plain)), on("n2", copiesIn(residue.Beside, plain)), on("n3")),
 		"residue in the log alone":          searched(well, on("n1", copiesIn(residue.Logged, old))),
 		"residue while a migration is due":  searched(half, on("n1", copiesIn(residue.Superseded, old, plain))),
 		"residue that nothing compacts":     never,
@@ -64,8 +64,8 @@ func withResidue() map[string]Result {
 		"no residue but one is silent":      searched(well, on("n1"), silent),
 		"residue of nobody knows what":      searched(well, silent),
 		"residue of an etcd somewhere else": external,
-		"residue in a backup":               searched(ofFile(encrypted, judged(encrypted, "secrets", new)), MemberResidue{Counts: []residue.Count{copiesIn(residue.Freed, old)}, Compacted: 7, Read: 2_000_000}),
-		"no residue in a backup":            searched(ofFile(encrypted, judged(encrypted, "secrets", new)), MemberResidue{Compacted: 7, Read: 2_000_000}),
+		"residue in a backup":               searched(ofFile(encrypted, judged(encrypted, "secrets", fresh)), MemberResidue{Counts: []residue.Count{copiesIn(residue.Freed, old)}, Compacted: 7, Read: 2_000_000}),
+		"no residue in a backup":            searched(ofFile(encrypted, judged(encrypted, "secrets", fresh)), MemberResidue{Compacted: 7, Read: 2_000_000}),
 	}
 }
 
@@ -131,7 +131,7 @@ func at(revision int64) []byte {
 func keyValue(w written, revision int64) []byte {
 	b := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), w.key)
 	for field := protowire.Number(2); field <= 4; field++ {
-		b = protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), uint64(revision)) //nolint:gosec // of a test
+		b = protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), uint64(revision))
 	}
 	return protowire.AppendString(protowire.AppendTag(b, 5, protowire.BytesType), w.value)
 }

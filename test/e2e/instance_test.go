@@ -20,6 +20,15 @@ import (
 // waitLimit ends waiting for what comes by itself, on a busy machine too.
 const waitLimit = 5 * time.Minute
 
+// until asks every second whether something holds that comes by itself.
+func until(t *testing.T, holds func() bool, what ...any) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), time.Second, waitLimit, true, func(context.Context) (bool, error) {
+		return holds(), nil
+	})
+	require.NoError(t, err, what...)
+}
+
 var loadedPattern = regexp.MustCompile(`(?m)^apiserver_encryption_config_controller_last_config_info\{.*[{,]hash="([^"]*)"`)
 
 // metrics asks the node's own kube-apiserver.

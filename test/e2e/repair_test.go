@@ -9,7 +9,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -84,10 +83,7 @@ func (n *node) awaitDown(t *testing.T) {
 // awaitSteady waits until the plugin finds the control plane in order: Leases and mirror pods take their time.
 func (c *cluster) awaitSteady(t *testing.T) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), time.Second, waitLimit, true, func(context.Context) (bool, error) {
-		return c.plugin(t, "repair", "--dry-run", "-o", "json").code == 0, nil
-	})
-	require.NoError(t, err, "the control plane is in order")
+	until(t, func() bool { return c.plugin(t, "repair", "--dry-run", "-o", "json").code == 0 }, "the control plane is in order")
 }
 
 // repairDiffering has three nodes that all differ: an older file, one that was edited by hand, and none.
@@ -107,7 +103,7 @@ func (c *cluster) repairDiffering(t *testing.T) {
 	r := c.succeed(t, "repair", "--dry-run")
 	t.Log(r.stdout)
 	assert.Contains(t, r.stdout, "Node "+older.name)
-	assert.Regexp(t, regexp.MustCompile("Node "+lost.name+": .*not there"), r.stdout)
+	assert.Regexp(t, "Node "+lost.name+": .*not there", r.stdout)
 	c.checkNothingLeft(t)
 	r = c.succeed(t, "repair", "--yes")
 	assert.Contains(t, r.stderr, "kubectl encryption migrate --resources")
@@ -157,11 +153,10 @@ func (c *cluster) repairDown(t *testing.T) {
 	c.exec(t, n, "pkill", "-9", "kube-apiserver")
 	n.awaitDown(t)
 	var r result
-	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Second, waitLimit, true, func(context.Context) (bool, error) {
+	until(t, func() bool {
 		r = c.plugin(t, "repair", "--yes")
-		return strings.Contains(r.stderr, "encryption-agent install"), nil
-	})
-	require.NoError(t, err, "the node is seen to be down")
+		return strings.Contains(r.stderr, "encryption-agent install")
+	}, "the node is seen to be down")
 	t.Log(r.stderr)
 	assert.Equal(t, 1, r.code)
 	assert.Contains(t, r.stderr, "hint:  ssh "+n.name+" sudo encryption-agent recipient > recipient.txt\n")

@@ -289,10 +289,10 @@ func (c *cluster) verifyResidue(t *testing.T) {
 	c.checkNothingLeft(t)
 
 	c.etcdctl(t, "compact", "--physical", strconv.FormatInt(v.Source.Revision, 10))
-	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), time.Second, waitLimit, true, func(context.Context) (bool, error) {
+	until(t, func() bool {
 		c.etcdctl(t, "defrag", "--cluster")
-		return !slices.ContainsFunc(c.nodes, func(n *node) bool { return n.inFile(t, "snap/db", before) > 0 }), nil
-	}), "members compact in their own time")
+		return !slices.ContainsFunc(c.nodes, func(n *node) bool { return n.inFile(t, "snap/db", before) > 0 })
+	}, "members compact in their own time")
 	v, _ = c.verified(t, found, "--residue")
 	for i, m := range v.Residue.Members {
 		assert.Zero(t, copies(m, before, false), "the database on %s", m.Node)
