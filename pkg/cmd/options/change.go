@@ -96,7 +96,7 @@ func (c *Change) RunAfter(ctx context.Context, look func(context.Context, *kube.
 		return err
 	}
 	if c.DryRun {
-		return PrintPlan(planned, c.Output, c.Out)
+		return PrintPlan(planned, WritePlan, c.Output, c.Out)
 	}
 	if c.Output != "json" {
 		WritePlan(planned, c.ErrOut)

@@ -16,8 +16,8 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 )
 
-// PrintPlan prints a plan as a result: text, json or yaml.
-func PrintPlan(p *v1alpha1.RotationPlan, output string, out io.Writer) error {
+// PrintPlan prints a plan as a result: json, yaml, or as write does it for people.
+func PrintPlan[P any](p P, write func(P, io.Writer), output string, out io.Writer) error {
 	switch output {
 	case "json":
 		enc := json.NewEncoder(out)
@@ -31,7 +31,7 @@ func PrintPlan(p *v1alpha1.RotationPlan, output string, out io.Writer) error {
 		_, err = out.Write(data)
 		return err
 	}
-	WritePlan(p, out)
+	write(p, out)
 	_, err := fmt.Fprintln(out, "Nothing was changed (dry run).")
 	return err
 }

@@ -5,36 +5,13 @@ package repair
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/api/v1alpha1"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 )
-
-// printPlan prints a plan as a result: text, json or yaml.
-func printPlan(p *v1alpha1.RepairPlan, output string, out io.Writer) error {
-	switch output {
-	case "json":
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "    ")
-		return enc.Encode(p)
-	case "yaml":
-		data, err := yaml.Marshal(p)
-		if err != nil {
-			return fmt.Errorf("print plan: %w", err)
-		}
-		_, err = out.Write(data)
-		return err
-	}
-	writePlan(p, out)
-	_, err := fmt.Fprintln(out, "Nothing was changed (dry run).")
-	return err
-}
 
 // writePlan prints a plan for people.
 func writePlan(p *v1alpha1.RepairPlan, out io.Writer) {

@@ -120,7 +120,7 @@ func (o *Options) Run(ctx context.Context) error {
 	}
 	switch {
 	case o.DryRun:
-		return printPlan(planned, o.Output, o.Out)
+		return options.PrintPlan(planned, writePlan, o.Output, o.Out)
 	case !found.NothingToDo():
 		if o.Output != "json" {
 			writePlan(planned, o.ErrOut)
