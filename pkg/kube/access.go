@@ -7,12 +7,10 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilnet "k8s.io/apimachinery/pkg/util/net"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 )
@@ -77,21 +75,14 @@ func (c *Cluster) CheckAccess(ctx context.Context, permissions []Permission) err
 	}
 }
 
-// hiccup is how long a question is asked again that a server or a network between has failed once. It is short: a command
-// begins with these questions, and a person waits.
-const hiccup = 10 * time.Second
-
-// review asks one question. It is asked again while that may help; of an address at which nobody listens the person is told at
-// once.
+// review asks one question.
 func (c *Cluster) review(
 	ctx context.Context, question *authorizationv1.SelfSubjectAccessReview,
 ) (answer *authorizationv1.SelfSubjectAccessReview, err error) {
-	ctx, cancel := context.WithTimeout(ctx, hiccup)
-	defer cancel()
-	err = retry(ctx, func(ctx context.Context) (err error) {
+	err = Shortly(ctx, func(ctx context.Context) (err error) {
 		answer, err = c.Typed.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, question, metav1.CreateOptions{})
 		return err
-	}, func(err error) bool { return Passing(err) && !utilnet.IsConnectionRefused(err) })
+	})
 	return answer, err
 }
 

@@ -33,6 +33,17 @@ func Insist(ctx context.Context, request func(context.Context) error) error {
 	})
 }
 
+// hiccup is how long Shortly goes on. It is short: a command begins with such questions, and a person waits.
+const hiccup = 10 * time.Second
+
+// Shortly is Retry for what only looks, for ten seconds at most: a server, or a network between, has failed once. Of an
+// address at which nobody listens the caller is told at once.
+func Shortly(ctx context.Context, request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, hiccup)
+	defer cancel()
+	return retry(ctx, request, func(err error) bool { return Passing(err) && !utilnet.IsConnectionRefused(err) })
+}
+
 func retry(ctx context.Context, request func(context.Context) error, again func(error) bool) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, time.Second, patience, true, func(ctx context.Context) (bool, error) {

@@ -53,7 +53,11 @@ func New(c *kube.Cluster) *Observer {
 
 // Look asks all that there is to ask, the instances at the same time.
 func (o *Observer) Look(ctx context.Context) (*View, error) {
-	cp, err := controlplane.Discover(ctx, o.Cluster.Typed)
+	var cp *controlplane.ControlPlane
+	err := kube.Shortly(ctx, func(ctx context.Context) (err error) {
+		cp, err = controlplane.Discover(ctx, o.Cluster.Typed)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +69,10 @@ func (o *Observer) Look(ctx context.Context) (*View, error) {
 		cp = v.ControlPlane
 	}
 	v.Evidence, v.Errors = o.Instances(ctx, cp)
-	v.Ledger, v.OnRecord, err = ledger.Store{Client: o.Cluster.Typed.CoreV1()}.Load(ctx)
+	err = kube.Shortly(ctx, func(ctx context.Context) (err error) {
+		v.Ledger, v.OnRecord, err = ledger.Store{Client: o.Cluster.Typed.CoreV1()}.Load(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (r *Run) preflight(ctx context.Context) error {
 	}
 	view, err := r.observer.Look(ctx)
 	if err != nil {
-		return err
+		return hint.AtStage(err, "", "nothing was changed")
 	}
 	r.view = view
 	if err := r.usable(view); err != nil {
