@@ -89,9 +89,13 @@ func Exists(name string) bool {
 }
 
 // Connect lays the cable from the bridge into the network namespace of pid,
-// where its end is called eth0.
+// where its end is called eth0. The one of a node that was killed may still be
+// there: the kernel takes down a namespace some time after its last process.
 func Connect(ctx context.Context, subnet Subnet, index, pid int) error {
 	cable := subnet.Cable(index)
+	if Exists(cable) {
+		_ = command(ctx, "ip", "link", "del", cable) // it may go by itself meanwhile
+	}
 	return commands(ctx, [][]string{
 		{"ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", strconv.Itoa(pid)},
 		{"ip", "link", "set", cable, "master", subnet.Bridge(), "up"},
