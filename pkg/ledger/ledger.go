@@ -164,6 +164,17 @@ func (l *Ledger) Begin(r Rotation) {
 	}
 }
 
+// Resume makes a rotation that is gone on with the last one. A migration on its own that came while it was stopped ran under the
+// configuration of then, and would stand behind what is proven from now on.
+func (l *Ledger) Resume(id string) {
+	at := slices.IndexFunc(l.Rotations, func(r Rotation) bool { return r.ID == id })
+	if at < 0 {
+		return
+	}
+	resumed := l.Rotations[at]
+	l.Rotations = append(slices.Delete(l.Rotations, at, at+1), resumed)
+}
+
 // dropHollowConfig forgets a configuration that says of a rule no keys: no agent has ever described such a one.
 func (r *Rotation) dropHollowConfig() {
 	if r.Config != nil && slices.ContainsFunc(r.Config.Rules, func(rule encconfig.Rule) bool { return len(rule.Keys) == 0 }) {

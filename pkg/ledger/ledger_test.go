@@ -218,6 +218,11 @@ func TestOpenIsTheLastRotationThatHasNotEnded(t *testing.T) {
 	migrated := rotated(3, three, three)
 	l.Begin(migrated)
 	assert.Equal(t, "2", l.Open().ID, "a migration on its own does not end it")
+	l.Resume("9")
+	assert.Equal(t, "3", l.Last().ID)
+	l.Resume("2")
+	assert.Equal(t, "2", l.Last().ID, "what is gone on with is the last one")
+	assert.Len(t, l.Rotations, 3)
 	l.ByID("2").CompletionTime = migrated.CompletionTime
 	assert.Nil(t, l.Open())
 }

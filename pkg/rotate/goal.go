@@ -136,7 +136,9 @@ func theWriteKey(o plan.Observed) (k encconfig.Key, one bool) {
 // reopen goes on with a record. A key that is on no node never came to be, or was lost with the attempt to install
 // it; its name is spent, and the rotation goes on with the next one.
 func (r *Run) reopen(ctx context.Context, o plan.Observed, book *ledger.Ledger, open ledger.Rotation) (done bool, err error) {
-	r.record = open
+	if err := r.takeUp(ctx, open); err != nil {
+		return false, err
+	}
 	if err := r.noteLeftOut(ctx); err != nil {
 		return false, err
 	}
@@ -175,6 +177,12 @@ func differ(o plan.Observed) error {
 	return hint.New(fmt.Errorf("the encryption configurations of the control-plane nodes differ: %s", strings.Join(parts, ", ")),
 		"if a rotation stopped half-way, go on with: "+project.Command+" rotate --resume",
 		"if somebody has edited a file, or a node has an older one, bring them to one with: "+repairCommand)
+}
+
+// takeUp makes a record that has not ended the run's own, and the last one.
+func (r *Run) takeUp(ctx context.Context, open ledger.Rotation) error {
+	r.record = open
+	return r.ledger().Update(ctx, func(l *ledger.Ledger) { l.Resume(open.ID) })
 }
 
 // highest are the highest numbers that keys ever had, by the record and by each node.

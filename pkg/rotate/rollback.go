@@ -30,8 +30,8 @@ func (r *Run) rollBack(ctx context.Context, o plan.Observed, book *ledger.Ledger
 	case open != nil && (!r.Continue || open.Command != string(Rollback)):
 		return false, underWay(*open)
 	case open != nil:
-		r.record, r.goal = *open, plan.Goal{Target: open.To, Resources: open.Resources, Keep: r.Keep}
-		return false, nil
+		r.goal = plan.Goal{Target: open.To, Resources: open.Resources, Keep: r.Keep}
+		return false, r.takeUp(ctx, *open)
 	}
 	if r.goal, err = r.goalBack(o); err != nil {
 		return false, err
