@@ -41,10 +41,9 @@ func (r *Run) prune(ctx context.Context, o plan.Observed, book *ledger.Ledger) (
 		return true, nil
 	case open != nil && (!r.Continue || open.Command != string(Prune)):
 		return false, underWay(*open)
-	case open != nil:
-		// It was proven before the record was opened, and nothing that writes can have begun since.
-		r.record, r.goal, r.dropped = *open, plan.Goal{Drop: open.Pruned}, open.Pruned
-		return false, nil
+	case open != nil && !anewToProve(o, *open):
+		r.goal, r.dropped = plan.Goal{Drop: open.Pruned}, open.Pruned
+		return false, r.takeUp(ctx, *open)
 	}
 	if err := r.agreedAndLoaded(o); err != nil {
 		return false, err
@@ -56,6 +55,11 @@ func (r *Run) prune(ctx context.Context, o plan.Observed, book *ledger.Ledger) (
 		return false, err
 	}
 	agreed := *o.Agreed()
+	if open != nil {
+		if err := r.proveAnew(ctx, agreed, *open); err != nil {
+			return false, err
+		}
+	}
 	list, err := r.proven(ctx, agreed, book)
 	if err != nil || len(list) == 0 {
 		return true, err
@@ -65,6 +69,27 @@ func (r *Run) prune(ctx context.Context, o plan.Observed, book *ledger.Ledger) (
 		return true, nil // histories alone have them
 	}
 	return false, r.openPrune(ctx, agreed, list)
+}
+
+// anewToProve tells whether a prune that was stopped begins anew: the nodes agree on a file that has its keys. Either no node was
+// changed, or a repair has given the keys back, since a node had another file meanwhile: it may have written with one of them. Nodes
+// that differ can't be counted by; and what makes them differ by more than the keys is refused.
+func anewToProve(o plan.Observed, open ledger.Rotation) bool {
+	agreed := o.Agreed()
+	return agreed != nil && slices.ContainsFunc(open.Pruned, agreed.Has)
+}
+
+// proveAnew ends the record of a prune that was stopped, and has the run be about the same keys: what is needed now stays, and
+// nothing stands in the way then.
+func (r *Run) proveAnew(ctx context.Context, agreed encconfig.Description, open ledger.Rotation) error {
+	r.Keys, r.Wait = nil, true
+	for _, k := range open.Pruned {
+		if agreed.Has(k) {
+			r.Keys = append(r.Keys, k.String())
+		}
+	}
+	r.Emit(event.Notice{Text: fmt.Sprintf("every node has the keys that were to leave: whether nothing needs %s is proven once more", strings.Join(r.Keys, ", "))})
+	return r.supersede(ctx, open)
 }
 
 // agreedAndLoaded refuses to begin where nodes differ or a kube-apiserver is not proven to run its file: what it would need is

@@ -1,0 +1,108 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rotate
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
+)
+
+// timed leads to a server that tells the time, as net/http does.
+func timed(t *testing.T) *rest.Config {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(server.Close)
+	return &rest.Config{Host: server.URL}
+}
+
+// stopped is a run that goes on with a prune of key 1, which was stopped before its first node was changed, or after; its count
+// sees values under these keys.
+func stopped(t *testing.T, seen ...encconfig.Key) *Run {
+	t.Helper()
+	agreed := config(key("3"), key("2"), key("1"))
+	r := at(Prune, map[string]*encconfig.Description{"n1": agreed, "n2": agreed})
+	r.goal = plan.Goal{}
+	r.id, r.Continue, r.Emit = "again", true, func(event.Event) {}
+	for i := range r.view.ControlPlane.Instances {
+		r.view.ControlPlane.Instances[i].Manifest.CompactionInterval = time.Minute
+	}
+	r.cluster = &kube.Cluster{Typed: fake.NewClientset(), Config: timed(t)}
+	long := time.Now().Add(-time.Hour)
+	require.NoError(t, r.ledger().Update(t.Context(), func(l *ledger.Ledger) {
+		l.NoteWhole(usageAt(long, key("3")).Verification, []encconfig.Key{key("1")})
+		l.Begin(ledger.Rotation{ID: "stopped", Command: string(Prune), To: key("3"), StartDigest: agreed.Digest, Pruned: []encconfig.Key{key("1")}})
+	}))
+	r.CountAll = func(context.Context, event.Sink) (*Usage, error) {
+		u := usageAt(time.Now(), seen...)
+		return &u, nil
+	}
+	return r
+}
+
+// A repair may have given every node the keys back, for one that had written with them.
+func TestAPruneThatGoesOnProvesAnewWhatEveryNodeHas(t *testing.T) {
+	t.Parallel()
+	all, less := config(key("3"), key("2"), key("1")), config(key("3"), key("2"))
+	less.Digest = "sha256:less"
+	node := func(name string, c *encconfig.Description) plan.Node {
+		return plan.Node{Name: name, Config: c, Loaded: c.Digest}
+	}
+	tests := map[string]struct {
+		nodes  []plan.Node
+		seen   []encconfig.Key
+		drop   []encconfig.Key
+		fail   string
+		opened bool // a record of its own
+	}{
+		"nothing needs it => it leaves": {
+			nodes: []plan.Node{node("n1", all), node("n2", all)}, seen: []encconfig.Key{key("3")}, drop: []encconfig.Key{key("1")}, opened: true,
+		},
+		"values need it now => it stays, and nothing is under way": {
+			nodes: []plan.Node{node("n1", all), node("n2", all)}, seen: []encconfig.Key{key("3"), key("1")}, fail: "key aesgcm/1 is needed: 7 value(s)",
+		},
+		"one node is without it => that is finished": {
+			nodes: []plan.Node{node("n1", less), node("n2", all)}, seen: []encconfig.Key{key("3"), key("1")}, drop: []encconfig.Key{key("1")},
+		},
+		"all are without it => that is put on record": {
+			nodes: []plan.Node{node("n1", less), node("n2", less)}, seen: []encconfig.Key{key("3")}, drop: []encconfig.Key{key("1")},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := stopped(t, tt.seen...)
+			book, _, err := r.ledger().Load(t.Context())
+			require.NoError(t, err)
+			done, err := r.prune(t.Context(), plan.Observed{Nodes: tt.nodes}, book)
+			book, _, loadErr := r.ledger().Load(t.Context())
+			require.NoError(t, loadErr)
+			if tt.fail != "" {
+				require.ErrorContains(t, err, tt.fail)
+				assert.Empty(t, r.goal.Drop)
+				assert.Nil(t, book.Open())
+				return
+			}
+			require.NoError(t, err)
+			assert.False(t, done)
+			assert.Equal(t, tt.drop, r.goal.Drop)
+			require.NotNil(t, book.Open())
+			assert.Equal(t, r.record.ID, book.Open().ID)
+			assert.Equal(t, tt.opened, book.ByID("stopped").Aborted)
+		})
+	}
+}
