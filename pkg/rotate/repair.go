@@ -132,6 +132,7 @@ func distrust(l *ledger.Ledger, files map[string]agentapi.State) {
 	for _, f := range files {
 		l.HighestKey = max(l.HighestKey, f.HighestKey) // that of the file and of the history
 	}
+	l.Whole = nil // a key that was unused then may have written since
 	for i := range l.Rotations {
 		rec := &l.Rotations[i]
 		if rec.Config = nil; rec.CompletionTime == nil {

@@ -35,10 +35,13 @@ func TestDistrust(t *testing.T) {
 	late := ended.Add(time.Hour)
 	require.NotEmpty(t, book.Unneeded(d, []string{"secrets"}, late, time.Minute), "before, key 1 is proven not to be needed")
 
+	book.Whole = &ledger.Verification{Digest: d.Digest}
+
 	distrust(book, map[string]agentapi.State{"n1": {HighestKey: 9}})
 
 	assert.Empty(t, book.Unneeded(d, []string{"secrets"}, late, time.Minute))
 	assert.Nil(t, book.Trusted(key("3"), d.Digest))
+	assert.Nil(t, book.Whole, "nor was a key unused since a count of before")
 	assert.Equal(t, uint64(9), book.HighestKey)
 	assert.Equal(t, migrated, book.Rotations[0].Migrations, "what is over is kept for people")
 	assert.Nil(t, book.Rotations[1].Migrations, "what is open begins anew")
