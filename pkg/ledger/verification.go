@@ -90,10 +90,14 @@ func (l *Ledger) Note(v Verification) {
 	l.Sightings = l.Sightings[:min(len(l.Sightings), maxSightings)]
 }
 
-// NoteWhole puts a count of everything on record. An older one stays the first if it says of the keys what this one says.
+// NoteWhole puts a count of everything on record. An older one stays the first if it says of the keys what this one says, or this
+// one has seen values under those of which it does not: the time of the others goes on.
 func (l *Ledger) NoteWhole(v Verification, list []encconfig.Key) {
 	l.Note(v)
-	if slices.ContainsFunc(list, func(k encconfig.Key) bool { return !l.UnusedSince(k, v).Before(v.Time) }) {
+	begins := func(k encconfig.Key) bool {
+		return !slices.ContainsFunc(v.Keys, k.Is) && !l.UnusedSince(k, v).Before(v.Time)
+	}
+	if slices.ContainsFunc(list, begins) {
 		l.Whole = &v
 	}
 }

@@ -137,3 +137,18 @@ func TestSinceWhenAKeyIsUnused(t *testing.T) {
 		})
 	}
 }
+
+func TestAKeyThatIsNeededDoesNotHoldUpOthers(t *testing.T) {
+	t.Parallel()
+	var l ledger.Ledger
+	list := []encconfig.Key{key("1"), key("2")}
+	l.NoteWhole(counted(start, "3", "2"), list)
+	again := counted(start.Add(time.Minute), "3", "2")
+	assert.Equal(t, start, l.UnusedSince(key("1"), again))
+	l.NoteWhole(again, list)
+	later := counted(start.Add(2*time.Minute), "3", "2")
+	assert.Equal(t, start, l.UnusedSince(key("1"), later))
+	assert.Equal(t, later.Time, l.UnusedSince(key("2"), later))
+	l.NoteWhole(counted(start.Add(3*time.Minute), "3"), list)
+	assert.Equal(t, start.Add(3*time.Minute), l.Whole.Time, "from now on key 2 is unused as well")
+}
