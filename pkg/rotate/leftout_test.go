@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
@@ -68,6 +69,23 @@ func TestWhatIsInheritedFromARecord(t *testing.T) {
 			record := ledger.Rotation{LeftOut: tt.now}
 			inherit(&record, &ledger.Rotation{LeftOut: tt.earlier, Used: true})
 			assert.Equal(t, tt.inherits, record.Used)
+		})
+	}
+}
+
+// A rotation that was stopped has baselines of without the node: when the node is back, what it has written since may be under an
+// older key, and is later than they are.
+func TestAMigrationTakesNoBaselinesFromARotationThatLeftANodeOut(t *testing.T) {
+	t.Parallel()
+	for name, left := range map[string][]string{"of all nodes": nil, "without one": {"n3"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, _ := after(t, MigrateOnly, nil, nil)
+			r.id, r.cluster.Config = "again", timed(t)
+			require.NoError(t, r.ledger().Update(t.Context(), func(l *ledger.Ledger) { l.Rotations[0].LeftOut = left }))
+			require.NoError(t, r.adopt(t.Context(), key("2"), *r.files["n1"].Config))
+			assert.Equal(t, left == nil, r.record.ID == "run")
+			assert.Equal(t, left == nil, r.record.Settled([]string{"secrets"}))
 		})
 	}
 }

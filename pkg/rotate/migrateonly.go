@@ -109,7 +109,7 @@ func (r *Run) adopt(ctx context.Context, k encconfig.Key, agreed encconfig.Descr
 	if err != nil {
 		return err
 	}
-	if rec := book.Trusted(k, agreed.Digest); rec != nil {
+	if rec := book.Trusted(k, agreed.Digest); rec != nil && within(rec.LeftOut, r.leftOut()) { // who was left out has no baseline
 		r.record = *rec
 		return nil
 	}
