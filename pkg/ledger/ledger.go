@@ -160,7 +160,9 @@ func (l *Ledger) Begin(r Rotation) {
 		l.Rotations = slices.Delete(l.Rotations, 0, over)
 	}
 	for i := range max(0, len(l.Rotations)-keepDetails) {
-		l.Rotations[i].trim()
+		if l.Rotations[i].CompletionTime != nil { // one that is open becomes the last one again
+			l.Rotations[i].trim()
+		}
 	}
 }
 

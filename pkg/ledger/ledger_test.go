@@ -283,3 +283,18 @@ func TestBeginKeepsOfOlderRotationsWhatProofsNeed(t *testing.T) {
 	assert.Equal(t, []encconfig.Key{key("3"), key("2"), key("1")},
 		l.Unneeded(configs[3], []string{"secrets"}, late, time.Hour), "a trimmed record still proves what it proved")
 }
+
+func TestBeginKeepsAllOfWhatHasNotEnded(t *testing.T) {
+	t.Parallel()
+	one, two := config("1"), config("2", "1")
+	open := rotated(1, one, two)
+	open.CompletionTime = nil
+	l := &ledger.Ledger{}
+	l.Begin(open)
+	for i := range 3 {
+		l.Begin(rotated(2+i, two, two)) // migrations on their own
+	}
+	l.Resume(open.ID)
+	assert.Equal(t, &two, l.Last().Config, "status goes by it")
+	assert.Empty(t, l.Rotations[0].Config.Rules)
+}
