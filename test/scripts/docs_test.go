@@ -38,7 +38,7 @@ func TestTheReadmesFlagTablesAreTheCodes(t *testing.T) {
 	data, err := os.ReadFile(readme)
 	require.NoError(t, err)
 	text := string(data)
-	for _, verb := range []string{"status", "enable", "rotate", "migrate", "verify", "disable", "repair", "join", "version"} {
+	for _, verb := range []string{"status", "enable", "rotate", "migrate", "verify", "disable", "repair", "history", "rollback", "prune", "join", "version"} {
 		command, _, err := newRoot().Find([]string{verb})
 		require.NoError(t, err)
 		text = replaceBlock(t, text, verb, flagTable(command.LocalNonPersistentFlags()))
