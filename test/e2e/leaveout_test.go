@@ -39,7 +39,7 @@ func (c *cluster) leaveOut(t *testing.T) {
 	ignoring := []string{"rotate", "--resume", "--yes", "--ignore-node", last.name}
 	r := c.awaitSuccess(t, "can't be left out", ignoring...)
 	t.Log(r.stdout, r.stderr)
-	for _, says := range []string{"node " + last.name + " is left out", "join --name " + last.name, "repair", "but that on " + last.name} {
+	for _, says := range []string{"node " + last.name + " is left out", "join --name " + last.name, "repair", "but the left out one on " + last.name} {
 		assert.Contains(t, r.stdout+r.stderr, says)
 	}
 	k := c.writeKey(t)

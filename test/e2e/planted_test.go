@@ -19,6 +19,9 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
+// unopenable is what may stand behind the prefix of any provider, by its length, and opens with no key.
+const unopenable = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 // keepPlanted has etcd hold a value of a resource that is not served any more, which no migration reaches: the key that it is under
 // stays, whatever the retention is, and flags are not taken out.
 func (c *cluster) keepPlanted(t *testing.T) {
@@ -27,7 +30,7 @@ func (c *cluster) keepPlanted(t *testing.T) {
 	old := c.writeKey(t)
 	path := "/registry/" + inEtcd(widgets) + "/" + seedNamespace + "/" + seedName(0)
 	c.forgetWidgets(t)
-	c.etcdctl(t, "put", path, old.prefix()+canary+canary)
+	c.etcdctl(t, "put", path, old.prefix()+unopenable)
 
 	for range 3 {
 		r := c.plugin(t, "rotate", "--yes", "--keep", "2")

@@ -67,10 +67,16 @@ func (c *cluster) rollBack(t *testing.T) {
 func (c *cluster) pruneOne(t *testing.T, k key) {
 	t.Helper()
 	name := k.provider + "/" + k.name
-	planted := "/registry/secrets/" + seedNamespace + "/planted"
-	c.etcdctl(t, "put", planted, k.prefix()+"0123456789abcdef0123456789abcdef")
-	c.refuse(t, []string{"key " + name + " is needed: 1 value(s) in etcd are stored with it, of secrets", "nothing was changed"}, "prune", "--key", name, "--yes")
+	planted, before := "/registry/secrets/"+seedNamespace+"/planted", c.digests(t)
+	c.etcdctl(t, "put", planted, k.prefix()+unopenable)
+	r := c.plugin(t, "prune", "--key", name, "--yes")
 	c.etcdctl(t, "del", planted)
+	c.awaitListed(t) // kube-apiserver can't list Secrets before
+	assert.Equal(t, 1, r.code, "%s", r.stderr)
+	assert.Contains(t, r.stderr, "key "+name+" is needed: 1 value(s) in etcd are stored with it, of secrets")
+	assert.Contains(t, r.stderr, "nothing was changed")
+	assert.Equal(t, before, c.digests(t), "no file is changed")
+	c.checkNothingLeft(t)
 
 	c.refuse(t, []string{"is the write key"}, "prune", "--key", c.writeKey(t).name, "--yes")
 	c.succeed(t, "prune", "--key", name, "--wait", "--yes")
