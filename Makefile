@@ -93,7 +93,7 @@ demo: build deps ## Start a real one-node cluster, encrypt what it stores, rotat
 ##
 
 .PHONY: test
-test: ## Run everything: lint, unit, integration on a bare control plane, end-to-end on the real cluster
+test: ## Run everything: lint, unit, integration on a bare control plane, end-to-end on the real cluster, a short set of faults
 	@rm -rf $(TEST)
 	@status=0; for suite in $(SUITES:faults=faults-short); do $(MAKE) test-$$suite || status=1; done; \
 		$(TALLY) --report --dir $(TEST) $(SUITES) || status=1; exit $$status

@@ -113,7 +113,7 @@ func TestAnAgentThatSealsABundleHasNothingToWriteTo(t *testing.T) {
 
 func TestAReaderHasNothingToWriteTo(t *testing.T) {
 	t.Parallel()
-	for _, s := range []Spec{exampleReader("n1"), exampleReaderOfEtcd("n1")} {
+	for _, s := range []Spec{exampleReader("n1"), exampleReaderOfEtcd("n1"), exampleSearcher("n1")} {
 		pod := s.job().Spec.Template.Spec
 		for _, m := range pod.Containers[0].VolumeMounts {
 			assert.True(t, m.ReadOnly, m.Name)
@@ -138,6 +138,17 @@ func TestAReaderOfEtcdSeesSingleFilesAndNoHistory(t *testing.T) {
 		"/etc/kubernetes/encryption": corev1.HostPathDirectory, "/etc/kubernetes/pki/etcd/ca.crt": corev1.HostPathFile,
 		"/etc/kubernetes/pki/apiserver-etcd-client.crt": corev1.HostPathFile, "/etc/kubernetes/pki/apiserver-etcd-client.key": corev1.HostPathFile,
 	}, paths)
+}
+
+func TestASearcherSeesTheFoldersOfEtcdAndNothingElse(t *testing.T) {
+	t.Parallel()
+	pod := exampleSearcher("n1").job().Spec.Template.Spec
+	assert.False(t, pod.HostNetwork || pod.HostPID || pod.HostIPC)
+	var paths []string
+	for _, v := range pod.Volumes {
+		paths = append(paths, v.HostPath.Path)
+	}
+	assert.Equal(t, []string{"/var/lib/etcd/member/snap", "/var/lib/etcd/member/wal"}, paths, "no key and no certificate")
 }
 
 func TestAReaderOfEtcdIsGivenWhatThereIs(t *testing.T) {

@@ -152,7 +152,7 @@ type ResourceStatus struct {
 // RotationStatus is a rotation on record.
 type RotationStatus struct {
 	ID string `json:"id"`
-	// Command is what it belongs to: enable or disable, absent for a rotation or a migration.
+	// Command is what it belongs to: enable, disable, rollback or prune, absent for a rotation or a migration.
 	Command string `json:"command,omitempty"`
 	// Resources that the command is about, wildcards included; absent for all that is encrypted.
 	Resources []string `json:"resources,omitempty"`

@@ -50,7 +50,8 @@ func NewCommand(shared options.Shared) *cobra.Command {
 
 			It can be stopped at any time, also by force, and gone on with: --resume.
 
-			Exit codes: 0 done, 1 error, 124 a kube-apiserver has not loaded its file in time (resume later), 130 interrupted.`),
+			Exit codes: 0 done, 1 error, 2 done, and etcd holds values that are not stored with the key, 124 a kube-apiserver
+			has not loaded its file in time (resume later), 130 interrupted.`),
 		Example: templates.Examples(`
 			# What is there to go back to?
 			kubectl encryption history
