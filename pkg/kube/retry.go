@@ -6,6 +6,7 @@ package kube
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"syscall"
@@ -44,6 +45,7 @@ func Shortly(ctx context.Context, request func(context.Context) error) error {
 	return retry(ctx, request, func(err error) bool { return Passing(err) && !utilnet.IsConnectionRefused(err) })
 }
 
+// retry gives the last answer, and says so where it ended because somebody interrupted it: that is no failure of the request.
 func retry(ctx context.Context, request func(context.Context) error, again func(error) bool) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, time.Second, patience, true, func(ctx context.Context) (bool, error) {
@@ -54,7 +56,10 @@ func retry(ctx context.Context, request func(context.Context) error, again func(
 		return true, last
 	})
 	if err != nil && last != nil {
-		return last
+		err = last
+	}
+	if interrupted := ctx.Err(); errors.Is(interrupted, context.Canceled) && err != nil && !errors.Is(err, interrupted) {
+		return fmt.Errorf("%w: %w", interrupted, err)
 	}
 	return err
 }

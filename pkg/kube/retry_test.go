@@ -83,3 +83,14 @@ func TestRetryEndsWithItsContext(t *testing.T) {
 		assert.Equal(t, 3*time.Second, time.Since(began))
 	})
 }
+
+func TestRetryThatIsInterruptedSaysSo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(3500*time.Millisecond, cancel) // between two requests
+		err := kube.Retry(ctx, func(context.Context) error { return syscall.ECONNREFUSED })
+		require.ErrorIs(t, err, context.Canceled, "the exit code goes by it")
+		assert.ErrorIs(t, err, syscall.ECONNREFUSED)
+	})
+}
