@@ -83,7 +83,10 @@ func (n *node) awaitDown(t *testing.T) {
 // awaitSteady waits until the plugin finds the control plane in order: Leases and mirror pods take their time.
 func (c *cluster) awaitSteady(t *testing.T) {
 	t.Helper()
-	until(t, func() bool { return c.plugin(t, "repair", "--dry-run", "-o", "json").code == 0 }, "the control plane is in order")
+	until(t, func() bool {
+		r := c.plugin(t, "repair", "--dry-run", "-o", "json")
+		return r.code == 0 && !strings.Contains(r.stdout, `"silent"`)
+	}, "the control plane is in order")
 }
 
 // repairDiffering has three nodes that all differ: an older file, one that was edited by hand, and none.

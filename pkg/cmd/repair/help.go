@@ -28,7 +28,7 @@ func long() string {
 		same command goes on from what it finds.
 
 		Exit codes: 0 done or nothing to repair, 1 error, or a node that could not be looked at, 124 a kube-apiserver has
-		not loaded its file in time, 130 interrupted.`)
+		not loaded its file in time, 130 interrupted. --dry-run: 0 whatever was found.`)
 }
 
 func examples() string {
