@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
@@ -84,7 +85,10 @@ func (c *Cluster) Now(ctx context.Context) (time.Time, error) {
 	}
 	var resp *http.Response
 	err = Retry(ctx, func(context.Context) (err error) {
-		resp, err = client.Do(req) //nolint:bodyclose // closed below
+		if resp, err = client.Do(req); err == nil && resp.StatusCode >= http.StatusInternalServerError { //nolint:bodyclose // closed here or below
+			_ = resp.Body.Close() // the date may be by the clock of a proxy that could not reach the server
+			return apierrors.NewServiceUnavailable(resp.Status)
+		}
 		return err
 	})
 	if err != nil {

@@ -67,6 +67,23 @@ func TestNowIsTheServersTime(t *testing.T) {
 	assert.True(t, now.Equal(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)))
 }
 
+func TestNowIsNotTheTimeOfAProxy(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked == 1 {
+			w.Header().Set("Date", "Fri, 01 Jan 2100 00:00:00 GMT")
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		w.Header().Set("Date", "Fri, 01 Jan 2027 00:00:00 GMT")
+	}))
+	defer server.Close()
+	now, err := connect(t, server.URL, "").Now(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 2027, now.Year(), "an hour that a proxy is ahead would let keys leave early")
+}
+
 func TestNowIsNotGuessed(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header()["Date"] = nil }))
