@@ -117,8 +117,12 @@ func (r *Run) forgetProofs(ctx context.Context, step agreement.Step) error {
 	if err != nil || hadAgreed(o, step) {
 		return err
 	}
+	now, err := r.cluster.Now(ctx)
+	if err != nil {
+		return err
+	}
 	r.distrusted = true
-	return r.ledger().Update(ctx, func(l *ledger.Ledger) { distrust(l, r.files) })
+	return r.ledger().Update(ctx, func(l *ledger.Ledger) { distrust(l, r.files, now) })
 }
 
 // hadAgreed tells whether each kube-apiserver has loaded the very file that the step gives to others.
@@ -127,16 +131,20 @@ func hadAgreed(o agreement.Observed, step agreement.Step) bool {
 	return agreed != "" && !slices.ContainsFunc(o.Nodes, func(n agreement.Node) bool { return !n.TellsLoaded || n.Loaded != agreed })
 }
 
-// distrust makes no record one that can be relied on, and spends the names of all keys that the files have.
-func distrust(l *ledger.Ledger, files map[string]agentapi.State) {
+// distrust makes no record one that can be relied on, and spends the names of all keys that the files have. A prune that is
+// under way ends: going on with it counts no more, and a kube-apiserver may have written with what it was to take out.
+func distrust(l *ledger.Ledger, files map[string]agentapi.State, now time.Time) {
 	for _, f := range files {
 		l.HighestKey = max(l.HighestKey, f.HighestKey) // that of the file and of the history
 	}
 	l.Whole = nil // a key that was unused then may have written since
 	for i := range l.Rotations {
 		rec := &l.Rotations[i]
-		if rec.Config = nil; rec.CompletionTime == nil {
-			rec.Migrations, rec.SettleTime = nil, nil
+		if rec.Config = nil; rec.CompletionTime != nil {
+			continue
+		}
+		if rec.Migrations, rec.SettleTime = nil, nil; rec.Command == string(Prune) {
+			rec.CompletionTime, rec.Aborted = &now, true
 		}
 	}
 }

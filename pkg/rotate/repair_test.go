@@ -37,7 +37,7 @@ func TestDistrust(t *testing.T) {
 
 	book.Whole = &ledger.Verification{Digest: d.Digest}
 
-	distrust(book, map[string]agentapi.State{"n1": {HighestKey: 9}})
+	distrust(book, map[string]agentapi.State{"n1": {HighestKey: 9}}, late)
 
 	assert.Empty(t, book.Unneeded(d, []string{"secrets"}, late, time.Minute))
 	assert.Nil(t, book.Trusted(key("3"), d.Digest))
@@ -46,6 +46,24 @@ func TestDistrust(t *testing.T) {
 	assert.Equal(t, migrated, book.Rotations[0].Migrations, "what is over is kept for people")
 	assert.Nil(t, book.Rotations[1].Migrations, "what is open begins anew")
 	assert.Nil(t, book.Rotations[1].SettleTime)
+}
+
+// TestDistrust_endsAPrune: one that is gone on with takes out what was proven when it began. A node that has written with such
+// a key since would store what nobody can read then.
+func TestDistrust_endsAPrune(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	book := &ledger.Ledger{Rotations: []ledger.Rotation{
+		{ID: "1", Command: string(Prune), To: key("3"), Pruned: []encconfig.Key{key("1")}},
+	}}
+	distrust(book, nil, now)
+	assert.Nil(t, book.Open(), "it proves anew what nothing needs")
+	assert.True(t, book.Rotations[0].Aborted)
+	assert.Equal(t, &now, book.Rotations[0].CompletionTime)
+
+	book = &ledger.Ledger{Rotations: []ledger.Rotation{{ID: "1", To: key("3")}}}
+	distrust(book, nil, now)
+	assert.NotNil(t, book.Open(), "a rotation goes on, and migrates anew")
 }
 
 func TestHadAgreed(t *testing.T) {
