@@ -137,7 +137,7 @@ func distrust(l *ledger.Ledger, files map[string]agentapi.State, now time.Time) 
 	for _, f := range files {
 		l.HighestKey = max(l.HighestKey, f.HighestKey) // that of the file and of the history
 	}
-	l.Whole = nil // a key that was unused then may have written since
+	l.Whole = nil // a value may have come and gone since, and its superseded revisions are younger than that count
 	for i := range l.Rotations {
 		rec := &l.Rotations[i]
 		if rec.Config = nil; rec.CompletionTime != nil {

@@ -66,6 +66,22 @@ func TestDistrust_endsAPrune(t *testing.T) {
 	assert.NotNil(t, book.Open(), "a rotation goes on, and migrates anew")
 }
 
+// TestDistrust_forgetsSinceWhenAKeyIsUnused: a value may have come under the key and gone again between two counts, as a
+// repaired file has the digest of before. Its superseded revisions are not as old as the first count.
+func TestDistrust_forgetsSinceWhenAKeyIsUnused(t *testing.T) {
+	t.Parallel()
+	first := ledger.Verification{Time: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Digest: "sha256:x"}
+	again := first
+	again.Time = first.Time.Add(time.Hour)
+	book := &ledger.Ledger{}
+	book.NoteWhole(first, []encconfig.Key{key("1")})
+	require.Equal(t, first.Time, book.UnusedSince(key("1"), again), "without a repair")
+
+	distrust(book, nil, again.Time)
+
+	assert.Equal(t, again.Time, book.UnusedSince(key("1"), again))
+}
+
 func TestHadAgreed(t *testing.T) {
 	t.Parallel()
 	made := agreement.Step{Targets: []agreement.Target{{Node: "n1"}}}
