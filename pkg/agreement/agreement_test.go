@@ -162,6 +162,14 @@ func TestTheWayToAnAgreement(t *testing.T) {
 			[]agreement.Node{node("n1", "missing", "secrets:2,-", "secrets:3,2,-")},
 			[]string{"agree n1=secrets:2,3,-", "await", "done"},
 		},
+		"a newer key that wrote, of which the mark alone tells => comes back": {
+			func() []agreement.Node {
+				n := node("n1", "missing", "secrets:2,-", "secrets:2,3,-")
+				n.HighestWritten = 3
+				return []agreement.Node{n}
+			}(),
+			[]string{"agree n1=secrets:2,3,-", "await", "done"},
+		},
 		"another key of the same name in a history => left out": {
 			[]agreement.Node{node("n1", "missing", "secrets:1,-", "secrets:1b,-")},
 			[]string{"agree n1=secrets:1,-", "await", "done"},

@@ -14,8 +14,8 @@
 // The rules:
 //
 //  1. Every key of a configuration in use can be read with the agreed one, in every rule that has keys. So can every key
-//     that is in any node's history alone, unless it is newer than all write keys and no configuration that is known
-//     has ever written with it: such a key was taken back before it was used.
+//     that is in any node's history alone, unless it is newer than all write keys and neither a configuration
+//     that is known nor a node's mark says that it may have written: such a key was taken back before it was used.
 //
 //  2. A name stands for one key. Where two configurations in use have two keys of one name, nothing tells which of
 //     them a stored value needs: refused. One that is in histories alone gives way, and is named.

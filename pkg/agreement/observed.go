@@ -29,6 +29,9 @@ type Node struct {
 	Missing bool
 	// History are the configurations that the node had, oldest first. One that is not understood has no rules.
 	History []encconfig.Description
+	// HighestWritten is the highest number of a key that is known to have been a write key on the node, also if nothing of that
+	// is in the history any more.
+	HighestWritten uint64
 
 	// TellsLoaded: the kube-apiserver reports the digest of what it has loaded (from 1.34 on), which is Loaded.
 	TellsLoaded bool
