@@ -289,6 +289,25 @@ func TestWhatIsNotKnownIsRefused(t *testing.T) {
 	}
 }
 
+func TestBefore134NothingIsLostOfWhatMayBeLoaded(t *testing.T) {
+	t.Parallel()
+	// n1 may have loaded the oldest of its history, which alone has a rule for configmaps.
+	o := observed(older(node("n1", "missing", "secrets:1,-;configmaps:1,-", "secrets:1,-")), node("n2", "secrets:1,-"))
+	assert.Equal(t, []string{"agree n1=secrets:1,-;configmaps:-,1 n2=secrets:1,-;configmaps:-,1", "await", "done"}, way(t, o))
+
+	o = observed(older(node("n1", "missing", "secrets:1,-;configmaps:1", "secrets:1,-")), node("n2", "secrets:1,-"))
+	_, err := agreement.Next(o)
+	require.ErrorIs(t, err, agreement.ErrRefused)
+	assert.ErrorContains(t, err, "not with which key it writes configmaps", "it may not read plaintext")
+}
+
+func TestBefore134AKMSThatMayBeLoadedIsRefused(t *testing.T) {
+	t.Parallel()
+	n := older(node("n1", "secrets:1,-", "secrets:kms,1,-", "secrets:1,2,-"))
+	_, err := agreement.Next(observed(n))
+	require.ErrorIs(t, err, agreement.ErrRefused)
+}
+
 // older is a kube-apiserver that does not tell what it has loaded.
 func older(n agreement.Node) agreement.Node {
 	n.TellsLoaded, n.Loaded = false, ""

@@ -34,6 +34,7 @@ func (m merger) inUse() []encconfig.Description {
 	for _, s := range m.servers {
 		list = append(list, usable(s.Node)...)
 		list = append(list, s.own)
+		list = append(list, s.maybe...)
 	}
 	return list
 }

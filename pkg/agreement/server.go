@@ -31,7 +31,7 @@ func (o Observed) servers() ([]server, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range append(usable(n), s.own) {
+		for _, d := range append(usable(n), s.maybe...) {
 			if d.Uses(encconfig.KMS) {
 				return nil, refuse([]string{"give all nodes the same file by hand"},
 					"the encryption configuration of node %s uses a KMS provider, which is not supported yet", n.Name)
