@@ -308,6 +308,16 @@ func TestBefore134AKMSThatMayBeLoadedIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, agreement.ErrRefused)
 }
 
+func TestNobodyIsToldToRestartAKubeAPIServerWithoutAFile(t *testing.T) {
+	t.Parallel()
+	for file, first := range map[string]string{"missing": "do not restart", "secrets:4,-": "restart"} {
+		_, err := agreement.Next(observed(older(node("n1", file, "secrets:2,-", "secrets:1,-")), node("n2", "secrets:3,-")))
+		var refusal *agreement.Refusal
+		require.ErrorAs(t, err, &refusal)
+		assert.Equal(t, first, refusal.Hints[0][:len(first)])
+	}
+}
+
 // older is a kube-apiserver that does not tell what it has loaded.
 func older(n agreement.Node) agreement.Node {
 	n.TellsLoaded, n.Loaded = false, ""

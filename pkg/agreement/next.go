@@ -159,11 +159,21 @@ func (m merger) keepsWriteKey(s server, want encconfig.Description) error {
 		write := chainOf(want, p)[0]
 		kept := !slices.ContainsFunc(s.maybe, func(d encconfig.Description) bool { return chainOf(d, p)[0] != write })
 		if !kept && !m.readable(p, write) {
-			return refuse([]string{"restart that kube-apiserver, so that it is known to have loaded its file; then run this command again"},
+			return refuse([]string{certain(s)},
 				"it is not known which configuration the kube-apiserver on node %s has loaded, and so not with which key it writes %s", s.Name, p)
 		}
 	}
 	return nil
+}
+
+// certain is how it comes to be known what a kube-apiserver has loaded. Without a usable file it would not start again.
+func certain(s server) string {
+	const restart = "restart that kube-apiserver, so that it is known to have loaded its file; then run this command again"
+	if s.Config == nil {
+		return "do not restart that kube-apiserver, it has no usable file: first put one there that has every key of the node's history, " +
+			"the newest revision as a rule (on the node, as root: encryption-agent restore); then " + restart
+	}
+	return restart
 }
 
 // step is a step that makes files.
