@@ -105,7 +105,10 @@ func describeRestoration(r agent.Restoration) string {
 		fmt.Fprintf(&b, "  what is there, %s, is kept in %s\n", r.Replaced, project.NodeHistoryDir)
 	}
 	if len(r.Skipped) > 0 {
-		fmt.Fprintf(&b, "  newer ones are not understood: %s\n", strings.Trim(fmt.Sprint(r.Skipped), "[]"))
+		fmt.Fprintf(&b, "  newer ones are not understood, or can't be read: %s\n", strings.Trim(fmt.Sprint(r.Skipped), "[]"))
+	}
+	if r.Replaced != "" && r.Problem != "" {
+		b.WriteString("warning: which keys are there now can't be told; a kube-apiserver may take what is not understood here: if one runs with it, leave it\n")
 	}
 	if len(r.Lacking) > 0 {
 		fmt.Fprintf(&b, "warning: it lacks keys that are there now: %s; what is stored with them can't be read until they are back\n", keyNames(r.Lacking))

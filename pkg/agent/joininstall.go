@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/bundle"
@@ -156,11 +157,11 @@ func (m Machine) runs() bool {
 	return err == nil
 }
 
-// lacking are the keys of one configuration that the other does not have.
+// lacking are the keys of one configuration that the other does not have: another key of the same name is none of them.
 func lacking(before, after encconfig.Description) []encconfig.Key {
 	var list []encconfig.Key
 	for _, k := range before.Keys() {
-		if !after.Has(k) {
+		if !slices.Contains(after.Keys(), k) {
 			list = append(list, k)
 		}
 	}

@@ -26,10 +26,13 @@ type Restoration struct {
 	Problem  string
 	// Lacking are the keys that what is there has and the revision has not.
 	Lacking []encconfig.Key
-	// Skipped are newer revisions that are not understood.
+	// Skipped are newer revisions that are not understood, or can't be read.
 	Skipped []int
 	// Already: the revision is what is there.
 	Already bool
+
+	// there is what the file says, if it is understood.
+	there encconfig.Description
 }
 
 // ErrNothingToRestore is returned where the configuration that is there is valid and no revision was asked for.
@@ -118,15 +121,18 @@ func (m Machine) look(file string) (Restoration, error) {
 		r.Problem = "it is not understood: " + err.Error() // made to be shown, see package encconfig
 		return r, nil
 	}
-	r.Lacking = doc.Describe().Keys()
+	r.there = doc.Describe()
 	return r, nil
 }
 
 // choose finds the revision.
 func (m Machine) choose(r Restoration, number int) (Restoration, error) {
-	revisions, err := m.revisions()
+	revisions, unread, err := m.revisions()
 	if err != nil {
 		return r, err
+	}
+	if slices.Contains(unread, number) {
+		return r, fmt.Errorf("revision %d can't be read", number)
 	}
 	for _, revision := range slices.Backward(revisions) {
 		understood := len(revision.Config.Rules) > 0
@@ -140,7 +146,11 @@ func (m Machine) choose(r Restoration, number int) (Restoration, error) {
 			continue
 		}
 		r.Revision, r.Already = revision, r.Replaced == revision.Config.Digest
-		r.Lacking = slices.DeleteFunc(r.Lacking, revision.Config.Has)
+		r.Lacking = lacking(r.there, revision.Config)
+		if number == 0 {
+			r.Skipped = append(r.Skipped, slices.DeleteFunc(unread, func(n int) bool { return n < revision.Number })...)
+			slices.SortFunc(r.Skipped, func(a, b int) int { return b - a })
+		}
 		return r, nil
 	}
 	if number != 0 {
@@ -150,21 +160,31 @@ func (m Machine) choose(r Restoration, number int) (Restoration, error) {
 		"(docs/join.md), or from a backup", project.NodeHistoryDir)
 }
 
-// revisions are those of the history, oldest first. None if nothing was ever installed here.
-func (m Machine) revisions() ([]agentapi.Revision, error) {
+// revisions are those of the history, oldest first, and the numbers of those that can't be read. None if nothing was ever
+// installed here.
+func (m Machine) revisions() (list []agentapi.Revision, unread []int, err error) {
 	h, err := m.openHistory()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, told(err)
+		return nil, nil, told(err)
 	}
 	defer h.close()
-	list, err := h.describe()
-	if err != nil && len(list) == 0 {
-		return nil, told(err)
+	names, err := h.revisions()
+	if err != nil {
+		return nil, nil, told(err)
 	}
-	return list, nil
+	list, err = h.describe()
+	if err != nil && len(list) == 0 {
+		return nil, nil, told(err)
+	}
+	for _, r := range names {
+		if !slices.ContainsFunc(list, func(known agentapi.Revision) bool { return known.Number == r.number }) {
+			unread = append(unread, r.number)
+		}
+	}
+	return list, unread, nil
 }
 
 // Restore puts the revision of a plan in its place, by the same steps as an installation: whole, durable, and only if

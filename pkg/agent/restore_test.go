@@ -6,6 +6,7 @@ package agent
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -86,6 +87,30 @@ func TestRestore_aRevisionThatIsAskedFor(t *testing.T) {
 	r, err = m.PlanRestore("", 1)
 	require.NoError(t, err)
 	assert.True(t, r.Already)
+}
+
+func TestRestore_aKeyOfTheSameNameIsAnother(t *testing.T) {
+	t.Parallel()
+	other := []byte(strings.Replace(string(exampleConfig("1")), exampleKey("1").Base64(), exampleKey("7").Base64(), 1))
+	require.NotEqual(t, exampleConfig("1"), other)
+	m := withHistory(t, other)
+	m.write(t, joinPath, exampleConfig("1"))
+	r, err := m.PlanRestore("", 1)
+	require.NoError(t, err)
+	assert.Equal(t, []encconfig.Key{gcm("1")}, withoutFingerprints(r.Lacking), "what is stored with it could not be read")
+}
+
+func TestRestore_tellsOfNewerRevisionsThatCantBeRead(t *testing.T) {
+	t.Parallel()
+	m := withHistory(t, exampleConfig("1"), []byte("garbage"), exampleConfig("3", "1"))
+	newest := m.at(project.NodeHistoryDir + "/000003-20261120T101112Z-run-1.yaml")
+	require.NoError(t, os.WriteFile(newest, make([]byte, encconfig.MaxSize+1), 0o600))
+	r, err := m.PlanRestore("", 0)
+	require.NoError(t, err)
+	assert.Equal(t, 1, r.Revision.Number)
+	assert.Equal(t, []int{3, 2}, r.Skipped)
+	_, err = m.PlanRestore("", 3)
+	require.EqualError(t, err, "revision 3 can't be read")
 }
 
 func TestRestore_changesNothingOnceSomebodyElseHas(t *testing.T) {
