@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +22,7 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -153,7 +156,35 @@ func (s *Session) decode(text []byte, op agentapi.Op) (*agentapi.Response, error
 		r.Error.Message = hint.Shorten(r.Error.Message) // what an agent says may be as long as a line may be
 		return nil, fmt.Errorf("node %s: %w", s.node, r.Error)
 	}
+	if !whole(r) {
+		return nil, fmt.Errorf("node %s: the agent's answer describes a configuration that there can't be", s.node)
+	}
 	return &r, nil
+}
+
+// whole tells whether each configuration in an answer is one that an agent of ours describes: everything else relies on rules
+// that are about something and have a key, and on the digest being that of the file.
+func whole(r agentapi.Response) bool {
+	var list []encconfig.Description
+	if st := r.State; st != nil {
+		if st.Config != nil {
+			if list = append(list, *st.Config); st.Config.Digest != st.Digest {
+				return false
+			}
+		}
+		for _, revision := range st.History {
+			list = append(list, revision.Config)
+		}
+	}
+	if r.Proposed != nil {
+		list = append(list, r.Proposed.Config)
+	}
+	if r.Composed != nil {
+		list = slices.AppendSeq(list, maps.Values(r.Composed.Configs))
+	}
+	return !slices.ContainsFunc(list, func(d encconfig.Description) bool {
+		return slices.ContainsFunc(d.Rules, func(rule encconfig.Rule) bool { return len(rule.Resources) == 0 || len(rule.Keys) == 0 })
+	})
 }
 
 // Close ends the conversation: the agent's input ends, so the agent does, and with it the streams. One that does not

@@ -92,6 +92,34 @@ func TestAskRefusesAnswersToSomethingElse(t *testing.T) {
 	}
 }
 
+func TestAskRefusesConfigurationsThatThereCantBe(t *testing.T) {
+	t.Parallel()
+	const hollow = `{"digest":"sha256:x","rules":[{"resources":["secrets"]}]}`
+	const nothing = `{"digest":"sha256:x","rules":[{"keys":[{"provider":"identity"}]}]}`
+	const right = `{"digest":"sha256:x","rules":[{"resources":["secrets"],"keys":[{"provider":"identity"}]}]}`
+	for rest, fine := range map[string]bool{
+		`"state":{"digest":"sha256:x","config":` + right + `,"history":[{"config":` + right + `},{"config":{"digest":"sha256:garbage"}}]}`: true,
+		`"state":{"digest":"sha256:x","config":` + hollow + `}`:                                                                            false,
+		`"state":{"digest":"sha256:x","config":` + nothing + `}`:                                                                           false,
+		`"state":{"digest":"sha256:y","config":` + right + `}`:                                                                             false,
+		`"state":{"history":[{"config":` + hollow + `}]}`:                                                                                  false,
+		`"proposed":{"config":` + hollow + `}`:                                                                                             false,
+		`"composed":{"configs":{"n1":` + hollow + `}}`:                                                                                     false,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := conversation(t, answers(`{"version":1,"op":"inspect","node":"n1","run":"run1",`+rest+`}`))
+			_, err := s.Ask(t.Context(), agentapi.Request{Op: agentapi.Inspect})
+			if fine {
+				require.NoError(t, err)
+			} else {
+				require.EqualError(t, err, "node n1: the agent's answer describes a configuration that there can't be")
+			}
+			s.cancel()
+			s.Close()
+		})
+	}
+}
+
 func TestAskRepeatsNoMoreThanPeopleRead(t *testing.T) {
 	t.Parallel()
 	endless := strings.Repeat("x", 1<<20)
