@@ -170,6 +170,14 @@ func TestTheWayToAnAgreement(t *testing.T) {
 			}(),
 			[]string{"agree n1=secrets:2,3,-", "await", "done"},
 		},
+		"a newer key in a history of which not all can be read => comes back": {
+			func() []agreement.Node {
+				n := node("n1", "missing", "secrets:2,-", "secrets:2,3,-")
+				n.HistoryDamaged = true
+				return []agreement.Node{n}
+			}(),
+			[]string{"agree n1=secrets:2,3,-", "await", "done"},
+		},
 		"another key of the same name in a history => left out": {
 			[]agreement.Node{node("n1", "missing", "secrets:1,-", "secrets:1b,-")},
 			[]string{"agree n1=secrets:1,-", "await", "done"},

@@ -32,6 +32,8 @@ type Node struct {
 	// HighestWritten is the highest number of a key that is known to have been a write key on the node, also if nothing of that
 	// is in the history any more.
 	HighestWritten uint64
+	// HistoryDamaged: there is more in the history than could be read.
+	HistoryDamaged bool
 
 	// TellsLoaded: the kube-apiserver reports the digest of what it has loaded (from 1.34 on), which is Loaded.
 	TellsLoaded bool

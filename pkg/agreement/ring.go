@@ -110,7 +110,7 @@ func newestWrite(servers []server) uint64 {
 // keys later ones hold, and with them that a key wrote; the mark does not.
 func takenBack(k encconfig.Key, newestWrite uint64, servers []server) bool {
 	return keys.Number(k.Name) > newestWrite && !slices.ContainsFunc(servers, func(s server) bool {
-		return keys.Number(k.Name) <= s.HighestWritten || slices.ContainsFunc(s.known(), func(d encconfig.Description) bool {
+		return s.HistoryDamaged || keys.Number(k.Name) <= s.HighestWritten || slices.ContainsFunc(s.known(), func(d encconfig.Description) bool {
 			return len(d.Rules) == 0 || slices.Contains(d.WriteKeys(), k)
 		})
 	})

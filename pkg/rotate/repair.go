@@ -166,7 +166,7 @@ func (r *Run) toAgree(ctx context.Context, silent []Silent) (agreement.Observed,
 		}
 		n := agreement.Node{
 			Name: in.Node, Digest: file.Digest, Config: file.Config, History: configs(file.History),
-			HighestWritten: file.HighestWritten, TellsLoaded: e.TellsHash, Loaded: e.Hash,
+			HighestWritten: file.HighestWritten, HistoryDamaged: file.HistoryDamaged, TellsLoaded: e.TellsHash, Loaded: e.Hash,
 			Proven:   file.Digest != "" && !r.unproven[in.Node] && e.Proves(file.Digest, file.ModTime).Loaded,
 			Rejected: !file.ModTime.IsZero() && e.FailedSince(file.ModTime),
 		}

@@ -98,6 +98,12 @@ func TestHadAgreed(t *testing.T) {
 	assert.False(t, hadAgreed(agreement.Observed{Nodes: []agreement.Node{{}}}, known), "one does not tell")
 }
 
+func TestRepairTellsOfAHistoryThatIsNotWhole(t *testing.T) {
+	t.Parallel()
+	f := &Finding{Steps: []agreement.Step{{Kind: agreement.Done}}, Observed: agreement.Observed{Nodes: []agreement.Node{{Name: "n1"}, {Name: "n2", HistoryDamaged: true}}}}
+	assert.Equal(t, []string{"the history of node n2 can't be read whole: a key that is in the rest of it alone is not found"}, repairWarnings(f, nil))
+}
+
 func TestSilentNodes(t *testing.T) {
 	t.Parallel()
 	cp := &controlplane.ControlPlane{

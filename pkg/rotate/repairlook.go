@@ -219,6 +219,11 @@ func repairWarnings(f *Finding, differences []agreement.Difference) (list []stri
 		list = append(list, fmt.Sprintf("key %s (fingerprint %s) in the history of %s is left out: another key of that name is in use",
 			h.Key, h.Key.Fingerprint, h.Node))
 	}
+	for _, n := range f.Observed.Nodes {
+		if n.HistoryDamaged {
+			list = append(list, fmt.Sprintf("the history of node %s can't be read whole: a key that is in the rest of it alone is not found", n.Name))
+		}
+	}
 	inFiles := func(k encconfig.Key) bool {
 		return slices.ContainsFunc(f.Observed.Nodes, func(n agreement.Node) bool { return n.Config != nil && slices.Contains(n.Config.Keys(), k) })
 	}
