@@ -74,10 +74,13 @@ type Sighting struct {
 // maxSightings is far more than a configuration has keys.
 const maxSightings = 100
 
-// Note puts a verification on record, and when keys were seen in use.
+// maxResources is how many resources a verification names, with those that are kept of one before.
+const maxResources = 200
+
+// Note puts a verification on record, and when keys were seen in use. What the one before it has found of other resources stays.
 func (l *Ledger) Note(v Verification) {
 	if l.Verification == nil || !l.Verification.Time.After(v.Time) {
-		l.Verification = &v
+		l.Verification = new(l.keeping(v))
 	}
 	for _, k := range v.Keys {
 		if at := slices.IndexFunc(l.Sightings, func(s Sighting) bool { return s.Key.Is(k) }); at < 0 {
@@ -88,6 +91,27 @@ func (l *Ledger) Note(v Verification) {
 	}
 	slices.SortStableFunc(l.Sightings, func(a, b Sighting) int { return b.Time.Compare(a.Time) })
 	l.Sightings = l.Sightings[:min(len(l.Sightings), maxSightings)]
+}
+
+// keeping adds to a verification what the one on record has found of resources that this one did not count to their end. By the
+// same configuration, and if nothing was migrated since, that is still so as far as anybody knows.
+func (l *Ledger) keeping(v Verification) Verification {
+	before := l.Verification
+	if before == nil || before.Digest != v.Digest ||
+		slices.ContainsFunc(l.Rotations, func(r Rotation) bool { return r.FollowedAt().After(before.Time) }) {
+		return v
+	}
+	whole := encconfig.Rule{Resources: v.Whole}
+	v.Resources = slices.Clone(v.Resources)
+	for _, res := range before.Resources {
+		counted := whole.Covers(res.Name) || slices.ContainsFunc(v.Resources, func(r StoredResource) bool { return r.Name == res.Name })
+		if counted || res.Off() == 0 || len(v.Resources) >= maxResources {
+			continue
+		}
+		v.Outcome, v.Objects, v.Off = Found, v.Objects+res.Objects, v.Off+res.Off()
+		v.Resources = append(v.Resources, res)
+	}
+	return v
 }
 
 // NoteWhole puts a count of everything on record. An older one stays the first if it says of the keys what this one says, or this

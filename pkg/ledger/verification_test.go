@@ -36,6 +36,44 @@ func TestTheLatestVerificationStaysOnRecord(t *testing.T) {
 	assert.Equal(t, []ledger.Sighting{{Key: key("1"), Time: start.Add(2 * time.Hour)}, {Key: key("2"), Time: start.Add(time.Hour)}}, l.Sightings)
 }
 
+// A verification of Secrets alone knows nothing of a ConfigMap that nobody can read.
+func TestAVerificationOfLessKeepsWhatWasFoundElsewhere(t *testing.T) {
+	t.Parallel()
+	lost := ledger.StoredResource{Name: "configmaps", WriteKey: key("2"), Objects: 9, Unreadable: 1}
+	secrets := ledger.StoredResource{Name: "secrets", WriteKey: key("2"), Objects: 5}
+	found := ledger.Verification{
+		Time: start, Outcome: ledger.Found, Digest: "d", Whole: []string{"configmaps", "secrets"},
+		Resources: []ledger.StoredResource{lost, {Name: "secrets", WriteKey: key("2"), Objects: 5, Unreadable: 2}}, Objects: 14, Off: 3,
+	}
+	less := ledger.Verification{
+		Time: start.Add(time.Hour), Outcome: ledger.Clean, Digest: "d", Whole: []string{"secrets"}, Resources: []ledger.StoredResource{secrets}, Objects: 5,
+	}
+	again, other := less, less
+	again.Time, other.Digest = less.Time.Add(time.Hour), "e"
+	all := found
+	all.Time, all.Outcome, all.Resources, all.Off = again.Time, ledger.Clean, []ledger.StoredResource{secrets}, 0
+
+	l := ledger.Ledger{}
+	for _, v := range []ledger.Verification{found, less, again} {
+		l.Note(v)
+	}
+	assert.Equal(t, ledger.Found, l.Verification.Outcome)
+	assert.Equal(t, []ledger.StoredResource{secrets, lost}, l.Verification.Resources)
+	assert.EqualValues(t, 14, l.Verification.Objects)
+	assert.EqualValues(t, 1, l.Verification.Off)
+	assert.Equal(t, less.Whole, l.Verification.Whole)
+	assert.Len(t, less.Resources, 1, "what was given is the caller's")
+
+	l.Note(all)
+	assert.Equal(t, all, *l.Verification, "they were counted anew")
+	l = ledger.Ledger{Verification: &found}
+	l.Note(other)
+	assert.Equal(t, other, *l.Verification, "what is as it should be is told by another configuration")
+	l = ledger.Ledger{Verification: &found, Rotations: []ledger.Rotation{rotated(2, config("1"), config("2", "1"))}}
+	l.Note(less)
+	assert.Equal(t, less, *l.Verification, "something was migrated since")
+}
+
 func TestAKeyThatAValueWasSeenUnderIsNeeded(t *testing.T) {
 	t.Parallel()
 	one, two, three := config("1"), config("2", "1"), config("3", "2", "1")
