@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -45,6 +46,18 @@ func Members(ctx context.Context, client kubernetes.Interface) ([]Member, error)
 	}
 	slices.SortFunc(members, func(a, b Member) int { return cmp.Compare(a.Node, b.Node) })
 	return members, nil
+}
+
+// Behind tells whether one of the members answers at one of the addresses, by which a kube-apiserver reaches etcd. On the loopback
+// of a node it is the node's own.
+func Behind(servers []string, members []Member) bool {
+	return slices.ContainsFunc(servers, func(server string) bool {
+		at, err := url.Parse(server)
+		return err == nil && (loopback(server) || slices.ContainsFunc(members, func(m Member) bool {
+			own, err := url.Parse(m.URL)
+			return err == nil && own.Hostname() != "" && own.Hostname() == at.Hostname()
+		}))
+	})
 }
 
 // readMember reads where a member keeps what. It is pure.

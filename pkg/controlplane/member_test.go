@@ -85,3 +85,14 @@ func TestAMemberThatIsNotUnderstoodIsAProblem(t *testing.T) {
 		require.ErrorContains(t, list[0].Problem, message)
 	}
 }
+
+func TestWhoseMembersAnswerAKubeAPIServer(t *testing.T) {
+	t.Parallel()
+	list := []controlplane.Member{{Node: "n1", URL: "https://10.0.0.1:2379"}, {Node: "n2"}}
+	for server, want := range map[string]bool{
+		"https://127.0.0.1:2379": true, "https://[::1]:2379": true, "https://localhost:2379": true, "https://10.0.0.1:2379": true,
+		"https://10.0.0.2:2379": false, "https://etcd.example.com": false, "": false, ":": false,
+	} {
+		assert.Equal(t, want, controlplane.Behind([]string{"https://elsewhere", server}, list), server)
+	}
+}

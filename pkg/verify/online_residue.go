@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/census"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/etcdkey"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/residue"
@@ -37,7 +38,7 @@ func (v *visit) members(ctx context.Context) ([]controlplane.Member, error) {
 
 // residue searches the files of one member after the other, so that no more than one of them shares its disk.
 func (v *visit) residue(ctx context.Context, members []controlplane.Member, config encconfig.Description) (*Residue, error) {
-	r := &Residue{}
+	r := &Residue{Doubts: v.elsewhere(members)}
 	r.Compaction, _ = v.view.ControlPlane.CompactionInterval()
 	switch {
 	case len(config.Rules) == 0:
@@ -64,6 +65,27 @@ func (v *visit) residue(ctx context.Context, members []controlplane.Member, conf
 		r.Members = append(r.Members, one)
 	}
 	return r, v.tellApart(ctx, r.Members, config)
+}
+
+// elsewhere says what of the resources is in an etcd that is not that of the members, whose files are not searched.
+func (v *visit) elsewhere(members []controlplane.Member) (doubts []string) {
+	layout, err := etcdkey.NewLayout(v.node.Etcd.Prefix, v.node.Etcd.Servers, v.node.Etcd.Overrides)
+	if err != nil {
+		return []string{"it is not understood where the kube-apiservers keep what"}
+	}
+	var moved []string
+	for _, r := range v.resources {
+		if _, is := layout.Servers(r); is {
+			moved = append(moved, r.Name)
+		}
+	}
+	if len(moved) > 0 {
+		doubts = append(doubts, listed(moved)+" may be in another etcd (--etcd-servers-overrides), whose files were not searched")
+	}
+	if servers, _ := layout.Servers(etcdkey.Resource{Grouped: true}); !controlplane.Behind(servers, members) {
+		doubts = append(doubts, "the kube-apiservers reach etcd at addresses that its pods do not name, so it may be another one")
+	}
+	return doubts
 }
 
 // tellApart counts what etcd held at the revision up to which it is compacted, which is in no free page (rule 4 of package residue).

@@ -25,6 +25,8 @@ type Residue struct {
 	Members []MemberResidue
 	// Unknown says why nothing was searched.
 	Unknown string
+	// Doubts say what was not searched besides.
+	Doubts []string
 	// Compaction is how often kube-apiserver compacts, 0 if it does not or if that is not known.
 	Compaction time.Duration
 }
@@ -110,8 +112,12 @@ func residueVerdict(r Result, told *v1alpha1.VerificationResidue) (sentence, out
 	default:
 		sentence, outcome = "no copy of an old value was found in the files of etcd", v1alpha1.Clean
 	}
+	doubts := r.Residue.Doubts
 	if len(unknown) > 0 && outcome != v1alpha1.Unproven {
-		sentence += fmt.Sprintf("; not everything could be searched on %s", strings.Join(unknown, ", "))
+		doubts = append([]string{"not everything could be searched on " + strings.Join(unknown, ", ")}, doubts...)
+	}
+	for _, d := range doubts {
+		sentence += "; " + d
 		if outcome == v1alpha1.Clean {
 			outcome = v1alpha1.Unproven
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/census"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/etcdkey"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/residue"
 )
 
@@ -51,6 +52,8 @@ func withResidue() map[string]Result {
 	unsure.Note = "superseded revisions and free pages were told apart by revision alone"
 	never := searched(well, on("n1", copiesIn(residue.Superseded, old)))
 	never.Residue.Compaction = 0
+	moved := searched(well, on("n1"))
+	moved.Residue.Doubts = []string{"events may be in another etcd (--etcd-servers-overrides), whose files were not searched"}
 	external := well
 	external.Residue = &Residue{Unknown: "etcd does not run as a pod"}
 	silent := MemberResidue{Member: controlplane.Member{Node: "n3"}, Unknown: "the agent did not start on node n3 within 2m0s"}
@@ -64,6 +67,7 @@ func withResidue() map[string]Result {
 		"no residue but one is silent":      searched(well, on("n1"), silent),
 		"residue of nobody knows what":      searched(well, silent),
 		"residue of an etcd somewhere else": external,
+		"no residue but of another etcd":    moved,
 		"residue in a backup":               searched(ofFile(encrypted, judged(encrypted, "secrets", fresh)), MemberResidue{Counts: []residue.Count{copiesIn(residue.Freed, old)}, Compacted: 7, Read: 2_000_000}),
 		"no residue in a backup":            searched(ofFile(encrypted, judged(encrypted, "secrets", fresh)), MemberResidue{Compacted: 7, Read: 2_000_000}),
 	}
@@ -74,6 +78,7 @@ func TestTheOutcomeOfASearch(t *testing.T) {
 	want := map[string]string{
 		"residue of nothing": v1alpha1.Clean, "no residue in a backup": v1alpha1.Clean, "no residue but one is silent": v1alpha1.Unproven,
 		"residue of nobody knows what": v1alpha1.Unproven, "residue of an etcd somewhere else": v1alpha1.Unproven,
+		"no residue but of another etcd": v1alpha1.Unproven,
 	}
 	for name, r := range withResidue() {
 		got := Assess(r, v1alpha1.Cluster{})
@@ -86,6 +91,23 @@ func TestTheOutcomeOfASearch(t *testing.T) {
 		before.Residue = nil
 		assert.Equal(t, Assess(before, v1alpha1.Cluster{}).Verdict, got.Verdict, "what is stored now is told the same")
 	}
+}
+
+func TestFilesOfAnotherEtcdAreNotTakenForSearched(t *testing.T) {
+	t.Parallel()
+	v := &visit{node: controlplane.Instance{Etcd: stacked()}, resources: []etcdkey.Resource{{Name: "secrets"}, {Name: "widgets.example.com", Grouped: true}}}
+	members := []controlplane.Member{member("n1")}
+	assert.Empty(t, v.elsewhere(members))
+
+	v.node.Etcd.Overrides = []string{"/secrets#https://other:2379", "/events#https://other:2379"}
+	require.Len(t, v.elsewhere(members), 1)
+	assert.Contains(t, v.elsewhere(members)[0], "secrets may be in another etcd")
+
+	v.node.Etcd.Overrides, v.node.Etcd.Servers = nil, []string{"https://192.0.2.1:2379"}
+	require.Len(t, v.elsewhere(members), 1)
+	assert.Contains(t, v.elsewhere(members)[0], "at addresses that its pods do not name")
+	v.node.Etcd.Servers = append(v.node.Etcd.Servers, "https://10.0.0.1:2379")
+	assert.Empty(t, v.elsewhere(members))
 }
 
 // written is a change of a key in a database as etcd has it.
