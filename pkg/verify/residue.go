@@ -211,7 +211,7 @@ func residueHints(r Result) []string {
 			}
 		}
 		if inDatabase && m.Problem == nil {
-			defrag = append(defrag, etcdctl(m.Member)+" defrag")
+			defrag = append(defrag, etcdctl(m.Member)+" defrag --command-timeout="+patience)
 			compact = etcdctl(m.Member)
 		}
 	}
@@ -226,7 +226,7 @@ func residueHints(r Result) []string {
 	}
 	if len(defrag) > 0 {
 		list = append(list, "free pages, after compaction: defragment one member after the other, each when the one before answers again, the leader last; "+
-			"a member does not answer meanwhile. Which one leads, and then each:", compact+" endpoint status --cluster -w table")
+			"a member does not answer meanwhile, and goes on with it also if etcdctl has given up. Which one leads, and then each:", compact+" endpoint status --cluster -w table")
 		list = append(list, defrag...)
 	}
 	if found[residue.Beside] {
@@ -239,6 +239,11 @@ func residueHints(r Result) []string {
 	}
 	return list
 }
+
+// patience is how long etcdctl waits for a member to be defragmented. By itself it gives up after 5 s, which is no failure of the
+// member's: that works on and does not answer, and who goes on with the next one would have two that don't
+// (github.com/etcd-io/etcd pull request 13530).
+const patience = "10m"
 
 // etcdctl is the program in a member's container, with what it needs to ask this member.
 func etcdctl(m controlplane.Member) string {

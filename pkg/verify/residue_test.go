@@ -110,6 +110,18 @@ func TestFilesOfAnotherEtcdAreNotTakenForSearched(t *testing.T) {
 	assert.Empty(t, v.elsewhere(members))
 }
 
+// Which would report a failure of a member that is still at work, and have the next one be stopped as well.
+func TestNoHintHasEtcdctlGiveUpAfterItsFiveSeconds(t *testing.T) {
+	t.Parallel()
+	for name, r := range withResidue() {
+		for _, h := range Assess(r, v1alpha1.Cluster{}).Residue.Hints {
+			if strings.HasPrefix(h, "kubectl ") && strings.Contains(h, " defrag") {
+				assert.Contains(t, h, " defrag --command-timeout=10m", name)
+			}
+		}
+	}
+}
+
 // written is a change of a key in a database as etcd has it.
 type written struct{ key, value string }
 
