@@ -75,6 +75,9 @@ func (m *Member) read(pod *corev1.Pod) error {
 		return fmt.Errorf("pod %s has no container etcd", pod.Name)
 	}
 	container := pod.Spec.Containers[at]
+	if name := moving(container); name != "" {
+		return fmt.Errorf("pod %s: %s in its environment may say where its data is", pod.Name, name)
+	}
 	command := append(slices.Clone(container.Command), container.Args...)
 	if len(command) == 0 || path.Base(command[0]) != "etcd" {
 		return fmt.Errorf("pod %s: its container does not run etcd directly, so its flags can't be told", pod.Name)
@@ -107,4 +110,18 @@ func (m *Member) read(pod *corev1.Pod) error {
 	m.URL, _, _ = strings.Cut(flags["advertise-client-urls"], ",")
 	m.CA, m.Cert, m.Key = flags["trusted-ca-file"], flags["cert-file"], flags["key-file"]
 	return nil
+}
+
+// moving is a variable of the environment by which etcd may have its files in other folders than its flags say, empty if there is
+// none: each flag has one, and the configuration file takes all flags back (go.etcd.io/etcd/server/v3@v3.7.0 etcdmain/config.go).
+func moving(c corev1.Container) string {
+	if len(c.EnvFrom) > 0 {
+		return "what is taken from elsewhere"
+	}
+	for _, e := range c.Env {
+		if slices.Contains([]string{"ETCD_DATA_DIR", "ETCD_WAL_DIR", "ETCD_CONFIG_FILE"}, e.Name) {
+			return e.Name
+		}
+	}
+	return ""
 }

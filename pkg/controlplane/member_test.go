@@ -70,6 +70,13 @@ func TestAMemberThatIsNotUnderstoodIsAProblem(t *testing.T) {
 	t.Parallel()
 	other := etcdPod("n1", "etcd", "--data-dir=/var/lib/etcd")
 	other.Spec.Containers[0].Name = "something"
+	with := func(name string) *corev1.Pod {
+		pod := etcdPod("n1", "etcd", "--data-dir=/var/lib/etcd")
+		pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "GOGC", Value: "50"}, {Name: name, Value: "/elsewhere"}}
+		return pod
+	}
+	from := etcdPod("n1", "etcd", "--data-dir=/var/lib/etcd")
+	from.Spec.Containers[0].EnvFrom = []corev1.EnvFromSource{{}}
 	for message, pod := range map[string]*corev1.Pod{
 		"has no container etcd":                other,
 		"does not run etcd directly":           etcdPod("n1", "sh", "-c", "etcd --data-dir=/var/lib/etcd"),
@@ -78,6 +85,9 @@ func TestAMemberThatIsNotUnderstoodIsAProblem(t *testing.T) {
 		"flag --data-dir where its data is":    etcdPod("n1", "etcd", "--data-dir=default.etcd"),
 		"does not say by the flag --data-dir":  etcdPod("n1", "etcd", "--data-dir=/var/lib/etcd", "--config-file=/c.yaml"),
 		"--data-dir is on no hostPath volume":  etcdPod("n1", "etcd", "--data-dir=/elsewhere"),
+		"ETCD_WAL_DIR in its environment":      with("ETCD_WAL_DIR"),
+		"ETCD_CONFIG_FILE in its environment":  with("ETCD_CONFIG_FILE"),
+		"what is taken from elsewhere in its":  from,
 		"its log is on no hostPath volume":     etcdPod("n1", "etcd", "--data-dir=/var/lib/etcd", "--wal-dir=/elsewhere"),
 	} {
 		list := members(t, pod)
