@@ -53,7 +53,8 @@ func limits(file bool) []string {
 	return append(list,
 		"etcd writes on while its files are searched: what it copies behind the place that was reached is not seen",
 		"what lies below the files no program can find: blocks of files that were deleted (each defragmentation leaves those of the old database), "+
-			"blocks that the disk has replaced by others, and what backups and snapshots hold; "+project.Command+" verify --snapshot FILE --config FILE --residue looks into one")
+			"blocks that the disk has replaced by others, and what backups and snapshots hold; "+project.Command+" verify --snapshot FILE --config FILE --residue looks into one",
+		"copies of etcd's folders are not searched either: kubeadm upgrade leaves one in /etc/kubernetes/tmp/kubeadm-backup-etcd-* on a node")
 }
 
 // assessResidue says what a search came to, nil if nobody asked for one.
