@@ -50,7 +50,7 @@ func (o Offline) residue(ctx context.Context, db *snapshot.File, layout etcdkey.
 	if counts, err = residue.Apart(counts, held); err != nil {
 		return nil, err
 	}
-	return &Residue{Members: []MemberResidue{{Counts: counts, Compacted: info.CompactedRevision, Read: info.Size}}}, nil
+	return &Residue{Resources: patterns, Members: []MemberResidue{{Counts: counts, Compacted: info.CompactedRevision, Read: info.Size}}}, nil
 }
 
 // heldIn counts what could be read at the revision up to which the file is compacted (rule 4 of package residue).

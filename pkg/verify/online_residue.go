@@ -38,7 +38,7 @@ func (v *visit) members(ctx context.Context) ([]controlplane.Member, error) {
 
 // residue searches the files of one member after the other, so that no more than one of them shares its disk.
 func (v *visit) residue(ctx context.Context, members []controlplane.Member, config encconfig.Description) (*Residue, error) {
-	r := &Residue{Doubts: v.elsewhere(members)}
+	r := &Residue{Resources: residuePatterns(v.Resources, config), Doubts: v.elsewhere(members)}
 	r.Compaction, _ = v.view.ControlPlane.CompactionInterval()
 	switch {
 	case len(config.Rules) == 0:

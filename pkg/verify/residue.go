@@ -23,6 +23,8 @@ import (
 type Residue struct {
 	// Members that were searched, or should have been; for a file one without a node.
 	Members []MemberResidue
+	// Resources are those that were looked for, as written, wildcards included.
+	Resources []string
 	// Unknown says why nothing was searched.
 	Unknown string
 	// Doubts say what was not searched besides.
@@ -109,9 +111,9 @@ func residueVerdict(r Result, told *v1alpha1.VerificationResidue) (sentence, out
 	case len(unknown) == len(told.Members):
 		sentence, outcome = "what is left of old values on the disks is not known", v1alpha1.Unproven
 	case r.Source.File != "":
-		sentence, outcome = "no copy of an old value was found in the file", v1alpha1.Clean
+		sentence, outcome = "no copy of an old value "+soughtOf(r.Residue.Resources)+"was found in the file", v1alpha1.Clean
 	default:
-		sentence, outcome = "no copy of an old value was found in the files of etcd", v1alpha1.Clean
+		sentence, outcome = "no copy of an old value "+soughtOf(r.Residue.Resources)+"was found in the files of etcd", v1alpha1.Clean
 	}
 	doubts := r.Residue.Doubts
 	if len(unknown) > 0 && outcome != v1alpha1.Unproven {
@@ -124,6 +126,14 @@ func residueVerdict(r Result, told *v1alpha1.VerificationResidue) (sentence, out
 		}
 	}
 	return sentence, outcome
+}
+
+// soughtOf names the resources that were looked for, unless they are all.
+func soughtOf(patterns []string) string {
+	if len(patterns) == 0 || slices.Contains(patterns, allResources) {
+		return ""
+	}
+	return "of " + listed(patterns) + " "
 }
 
 // whereLeft names the places, and the nodes if there are several.

@@ -53,6 +53,7 @@ func withResidue() map[string]Result {
 	never := searched(well, on("n1", copiesIn(residue.Superseded, old)))
 	never.Residue.Compaction = 0
 	moved := searched(well, on("n1"))
+	moved.Residue.Resources = []string{"secrets", "events"}
 	moved.Residue.Doubts = []string{"events may be in another etcd (--etcd-servers-overrides), whose files were not searched"}
 	external := well
 	external.Residue = &Residue{Unknown: "etcd does not run as a pod"}
@@ -218,6 +219,7 @@ func TestWhatIsLeftInAFile(t *testing.T) {
 	assert.Equal(t, v1alpha1.Clean, report.Residue.Outcome)
 	_, _, report = searchedIn(t, database(t, 1, writes...), "configmaps")
 	assert.Zero(t, report.Residue.Copies, "nobody asked for them")
+	assert.Equal(t, "no copy of an old value of configmaps was found in the file", report.Residue.Verdict, "and nothing is said of them")
 }
 
 // atLeast is least if n is not less: pages that were written anew leave more copies.
