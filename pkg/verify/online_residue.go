@@ -59,7 +59,7 @@ func (v *visit) residue(ctx context.Context, members []controlplane.Member, conf
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			one = MemberResidue{Unknown: err.Error()}
+			one.Unknown = err.Error() // what was found until then is left all the same
 		}
 		one.Member = m
 		r.Members = append(r.Members, one)
@@ -158,13 +158,16 @@ func (v *visit) searcher(m controlplane.Member) nodejob.Spec {
 	return spec
 }
 
-// ask has an agent search, in as many requests as it takes.
+// ask has an agent search, in as many requests as it takes. With an error, what was found before it.
 func (v *visit) ask(ctx context.Context, agent asker, node string, ask agentapi.Searching) (MemberResidue, error) {
 	var found MemberResidue
 	for {
 		answer, err := agent.Ask(ctx, agentapi.Request{Op: agentapi.Search, Search: &ask})
+		if known := (*agentapi.Error)(nil); errors.As(err, &known) && known.Code == agentapi.Changed {
+			return MemberResidue{}, err // the file that it was found in is gone
+		}
 		if err != nil {
-			return MemberResidue{}, err
+			return found, err
 		}
 		part := answer.Searched
 		if part == nil || !part.Done && (part.Read == 0 || part.Next == ask.From) {

@@ -144,12 +144,13 @@ func TestOnline_refuses_a_misspelled_name_before_it_starts_an_agent(t *testing.T
 type fakeSearcher struct {
 	answers []agentapi.Searched
 	asked   []agentapi.Searching
+	err     error
 }
 
 func (f *fakeSearcher) Ask(_ context.Context, r agentapi.Request) (*agentapi.Response, error) {
 	f.asked = append(f.asked, *r.Search)
 	if len(f.answers) == 0 {
-		return nil, errors.New("lost")
+		return nil, f.err
 	}
 	answer := f.answers[0]
 	f.answers = f.answers[1:]
@@ -179,6 +180,19 @@ func TestOnline_searches_in_as_many_requests_as_it_takes(t *testing.T) {
 		_, err = v.ask(t.Context(), &fakeSearcher{answers: answers}, "n1", agentapi.Searching{})
 		require.ErrorContains(t, err, "it searched nothing")
 	}
+}
+
+func TestOnline_keeps_what_was_found_before_a_search_broke_off(t *testing.T) {
+	t.Parallel()
+	v := &visit{Online: Online{Emit: func(event.Event) {}}}
+	part := agentapi.Searched{Counts: []residue.Count{copiesIn(residue.Logged, some{2, plaintext})}, Next: agentapi.Position{Name: "x"}, Read: 1}
+	found, err := v.ask(t.Context(), &fakeSearcher{answers: []agentapi.Searched{part}, err: errors.New("lost")}, "n1", agentapi.Searching{})
+	require.ErrorContains(t, err, "lost")
+	assert.Len(t, found.Counts, 1)
+	gone := &agentapi.Error{Code: agentapi.Changed, Message: "etcd has replaced a file"}
+	found, err = v.ask(t.Context(), &fakeSearcher{answers: []agentapi.Searched{part}, err: gone}, "n1", agentapi.Searching{})
+	require.ErrorIs(t, err, gone)
+	assert.Empty(t, found.Counts, "they are not there any more")
 }
 
 func TestOnline_can_not_search_what_it_does_not_know(t *testing.T) {
