@@ -84,6 +84,9 @@ func assessResidue(r Result) *v1alpha1.VerificationResidue {
 		}
 		told.Members = append(told.Members, one)
 	}
+	if slices.ContainsFunc(r.Census.Tallies, func(t census.Tally) bool { return t.WriteKey.Provider == encconfig.KMS }) {
+		told.Limits = append(told.Limits, "which key a KMS plugin has used is not told apart: what is under an earlier key of the present plugin does not count as old")
+	}
 	told.Verdict, told.Outcome = residueVerdict(r, told)
 	told.Hints = residueHints(r)
 	return told

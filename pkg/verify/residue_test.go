@@ -111,6 +111,14 @@ func TestFilesOfAnotherEtcdAreNotTakenForSearched(t *testing.T) {
 	assert.Empty(t, v.elsewhere(members))
 }
 
+func TestAnEarlierKeyOfAPluginIsNotSaidToBeGone(t *testing.T) {
+	t.Parallel()
+	r := withResidue()["residue of nothing"]
+	assert.NotContains(t, strings.Join(Assess(r, v1alpha1.Cluster{}).Residue.Limits, "; "), "KMS")
+	r.Census.Tallies = []census.Tally{{Resource: "secrets", WriteKey: encconfig.Key{Provider: encconfig.KMS, Name: "p", Version: "v2"}}}
+	assert.Contains(t, strings.Join(Assess(r, v1alpha1.Cluster{}).Residue.Limits, "; "), "an earlier key of the present plugin does not count as old")
+}
+
 // Which would report a failure of a member that is still at work, and have the next one be stopped as well.
 func TestNoHintHasEtcdctlGiveUpAfterItsFiveSeconds(t *testing.T) {
 	t.Parallel()
