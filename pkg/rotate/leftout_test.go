@@ -37,6 +37,11 @@ func TestARunSaysWhatItGoesOnWithout(t *testing.T) {
 	assert.Equal(t, "safe to stop here: every kube-apiserver but the left out one on n3 can read the old key and the new one", safe)
 	assert.Equal(t, []string{"go on with: kubectl encryption rotate --resume --ignore-node n3"}, hints)
 
+	begun := without(Begin, nil, controlplane.LeftOut{Node: "n3"})
+	begun.record.ID = "one"
+	_, hints = begun.standing()
+	assert.Equal(t, []string{"go on with: kubectl encryption rotate --resume --ignore-node n3"}, hints, "no way back while a node is left out")
+
 	gone := without(Begin, config(key("1")), controlplane.LeftOut{Node: "n3", Gone: true})
 	assert.Contains(t, gone.warnOfLeftOut()[0], "its Node object is gone, and its kube-apiserver does not serve")
 

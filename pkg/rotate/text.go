@@ -167,18 +167,21 @@ func (r *Run) standing() (safe string, hints []string) {
 	case r.Mode == Prune:
 		return "safe to stop here: nothing that is stored needs a key that leaves", []string{resume}
 	}
-	abort := "take back with: " + project.Command + " rotate --abort"
+	ways := []string{resume, "take back with: " + project.Command + " rotate --abort"}
+	if len(r.leftOut()) > 0 { // it would be refused
+		ways = []string{resume}
+	}
 	has, writes := r.reached()
 	switch {
 	case r.goal.Target == (encconfig.Key{}) || !has && !r.pushed:
 		if r.record.ID != "" {
-			return "nothing was changed on any node", []string{resume, abort}
+			return "nothing was changed on any node", ways
 		}
 		return "nothing was changed", nil
 	case r.Mode == Abort && !writes:
 		return "safe to stop here: nothing is written with the key that is taken back", []string{"go on with: " + project.Command + " rotate --abort"}
 	case !writes:
-		return "safe to stop here: nothing is written with the new key yet", []string{resume, abort}
+		return "safe to stop here: nothing is written with the new key yet", ways
 	default:
 		return "safe to stop here: every kube-apiserver" + r.butLeftOut() + " can read the old key and the new one", []string{resume}
 	}
