@@ -96,9 +96,7 @@ func (r *Run) doAgreement(ctx context.Context, o agreement.Observed, step agreem
 	r.Emit(event.StepStarted{Number: r.number, Total: total, Stage: string(step.Kind), Text: text})
 	var err error
 	if step.Kind == agreement.Await {
-		if err = r.dismiss(ctx); err == nil {
-			_, err = r.await(ctx)
-		}
+		err = r.awaitAgreed(ctx, o)
 	} else {
 		err = r.pushAgreement(ctx, step, o.Silent)
 	}
@@ -109,6 +107,31 @@ func (r *Run) doAgreement(ctx context.Context, o agreement.Observed, step agreem
 	return nil
 }
 
+// awaitAgreed waits until each kube-apiserver has loaded its file. One that ran another until then counts as one whose file
+// is changed.
+func (r *Run) awaitAgreed(ctx context.Context, o agreement.Observed) error {
+	if err := r.dismiss(ctx); err != nil {
+		return err
+	}
+	if ranAnother(o) && !r.distrusted {
+		if err := r.takeProofsBack(ctx); err != nil {
+			return err
+		}
+	}
+	_, err := r.await(ctx)
+	return err
+}
+
+// ranAnother tells whether a kube-apiserver may have loaded anything but the file that its node has.
+func ranAnother(o agreement.Observed) bool {
+	return slices.ContainsFunc(o.Nodes, func(n agreement.Node) bool {
+		if n.TellsLoaded {
+			return n.Loaded != n.Digest
+		}
+		return !n.Proven
+	})
+}
+
 // forgetProofs takes back what is on record of the data, before a file is changed: a kube-apiserver that has had another
 // configuration may have written with another key, also after everything was migrated. Where each of them has had the
 // agreed one, files alone were wrong, and nothing has to be forgotten.
@@ -117,6 +140,10 @@ func (r *Run) forgetProofs(ctx context.Context, step agreement.Step) error {
 	if err != nil || hadAgreed(o, step) {
 		return err
 	}
+	return r.takeProofsBack(ctx)
+}
+
+func (r *Run) takeProofsBack(ctx context.Context) error {
 	now, err := r.cluster.Now(ctx)
 	if err != nil {
 		return err

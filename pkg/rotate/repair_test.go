@@ -160,3 +160,24 @@ func TestAgreementText(t *testing.T) {
 		assert.Equal(t, want, agreementText(step))
 	}
 }
+
+func TestWhoRanAnotherConfigurationMayHaveWrittenWithAnotherKey(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		node agreement.Node
+		want bool
+	}{
+		"it has loaded its file":                           {agreement.Node{Digest: "a", TellsLoaded: true, Loaded: "a"}, false},
+		"its file was put back as it was":                  {agreement.Node{Digest: "a", TellsLoaded: true, Loaded: "a", Proven: false}, false},
+		"it has loaded another one":                        {agreement.Node{Digest: "a", TellsLoaded: true, Loaded: "b"}, true},
+		"it has loaded nothing that is known":              {agreement.Node{Digest: "a", TellsLoaded: true}, true},
+		"before 1.34, and it has proven its file":          {agreement.Node{Digest: "a", Proven: true}, false},
+		"before 1.34, and nobody knows what it has loaded": {agreement.Node{Digest: "a"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			other := agreement.Node{Digest: "a", TellsLoaded: true, Loaded: "a", Proven: true}
+			assert.Equal(t, tt.want, ranAnother(agreement.Observed{Nodes: []agreement.Node{other, tt.node}}))
+		})
+	}
+}
