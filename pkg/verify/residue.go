@@ -27,7 +27,7 @@ type Residue struct {
 	Resources []string
 	// Unknown says why nothing was searched.
 	Unknown string
-	// Doubts say what was not searched besides.
+	// Doubts say what was not searched besides, or what else keeps the copies from being proof.
 	Doubts []string
 	// Compaction is how often kube-apiserver compacts, 0 if it does not or if that is not known.
 	Compaction time.Duration
