@@ -5,6 +5,7 @@ package kube
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,10 +31,16 @@ type Resource struct {
 func (r Resource) Name() string { return r.GVR.GroupResource().String() }
 
 // Resources lists what the cluster serves, each resource once in its preferred version, sorted by name.
-func (c *Cluster) Resources() ([]Resource, error) {
-	lists, err := c.Discovery.ServerPreferredResources()
-	var partial *discovery.ErrGroupDiscoveryFailed
-	if err != nil && !errors.As(err, &partial) {
+func (c *Cluster) Resources(ctx context.Context) ([]Resource, error) {
+	var lists []*metav1.APIResourceList
+	err := Shortly(ctx, func(context.Context) (err error) {
+		lists, err = c.Discovery.ServerPreferredResources()
+		if partial := (*discovery.ErrGroupDiscoveryFailed)(nil); errors.As(err, &partial) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("discover resources: %w", err)
 	}
 	var found []Resource

@@ -46,7 +46,7 @@ func lists() []*metav1.APIResourceList {
 func TestResourcesAreEachListedOnceByName(t *testing.T) {
 	t.Parallel()
 	c := &kube.Cluster{Discovery: serving{lists: lists()}}
-	served, err := c.Resources()
+	served, err := c.Resources(t.Context())
 	require.NoError(t, err)
 	var names []string
 	for _, r := range served {
@@ -68,18 +68,18 @@ func TestResourcesOutlastAGroupThatDoesNotAnswer(t *testing.T) {
 	down := &discovery.ErrGroupDiscoveryFailed{Groups: map[schema.GroupVersion]error{
 		{Group: "metrics.k8s.io", Version: "v1beta1"}: errors.New("503"),
 	}}
-	served, err := (&kube.Cluster{Discovery: serving{lists: lists(), err: down}}).Resources()
+	served, err := (&kube.Cluster{Discovery: serving{lists: lists(), err: down}}).Resources(t.Context())
 	require.NoError(t, err)
 	assert.NotEmpty(t, served)
-	_, err = (&kube.Cluster{Discovery: serving{err: errors.New("no")}}).Resources()
+	_, err = (&kube.Cluster{Discovery: serving{err: errors.New("no")}}).Resources(t.Context())
 	require.EqualError(t, err, "discover resources: no")
-	_, err = (&kube.Cluster{Discovery: serving{lists: []*metav1.APIResourceList{{GroupVersion: "a/b/c"}}}}).Resources()
+	_, err = (&kube.Cluster{Discovery: serving{lists: []*metav1.APIResourceList{{GroupVersion: "a/b/c"}}}}).Resources(t.Context())
 	assert.ErrorContains(t, err, "discover resources: ")
 }
 
 func TestSelect(t *testing.T) {
 	t.Parallel()
-	served, err := (&kube.Cluster{Discovery: serving{lists: lists()}}).Resources()
+	served, err := (&kube.Cluster{Discovery: serving{lists: lists()}}).Resources(t.Context())
 	require.NoError(t, err)
 	tests := map[string]struct {
 		names   []string

@@ -65,7 +65,7 @@ func (r *Run) preflight(ctx context.Context) error {
 	if err := r.usable(view); err != nil {
 		return err
 	}
-	if err := r.checkResources(); err != nil {
+	if err := r.checkResources(ctx); err != nil {
 		return err
 	}
 	if r.Mode == Abort || r.Mode == Prune {

@@ -111,7 +111,7 @@ func (r *Run) lookToRepair(ctx context.Context) ([]Silent, error) {
 		return nil, err
 	}
 	r.view = view
-	if r.served, err = r.cluster.Resources(); err != nil {
+	if r.served, err = r.cluster.Resources(ctx); err != nil {
 		return nil, err
 	}
 	return silent, nil

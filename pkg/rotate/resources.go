@@ -58,8 +58,8 @@ func resourceNames(list []kube.Resource) []string {
 }
 
 // checkResources finds out what the server serves, and that the resources the user named are among it.
-func (r *Run) checkResources() error {
-	served, err := r.cluster.Resources()
+func (r *Run) checkResources(ctx context.Context) error {
+	served, err := r.cluster.Resources(ctx)
 	if err != nil {
 		return err
 	}

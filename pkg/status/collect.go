@@ -62,7 +62,7 @@ func (c Collector) Collect(ctx context.Context) (*Seen, error) {
 		return &Seen{View: view}, nil
 	}
 	s := &Seen{View: view, Config: config(view), Counts: map[string]Count{}, Kubeadm: c.kubeadm(ctx)}
-	served, err := c.Cluster.Resources()
+	served, err := c.Cluster.Resources(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func (v *visit) attempt(ctx context.Context) (*Result, error) {
 	if err := view.ControlPlane.SameEtcd(); err != nil {
 		return nil, hint.Errorf("bring the kube-apiservers' manifests into line first", "it can't be told what is stored where: %v", err)
 	}
-	served, err := v.Cluster.Resources()
+	served, err := v.Cluster.Resources(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -46,8 +46,8 @@ func TestAnAggregatedAPIIsNotMigrated(t *testing.T) {
 
 	aggregate(t)
 	var served []kube.Resource
-	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
-		served, err = cluster.Resources()
+	require.NoError(t, wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		served, err = cluster.Resources(ctx)
 		return slices.ContainsFunc(served, func(r kube.Resource) bool { return r.GVR == elsewhere && r.Migratable }), err
 	}), "the aggregated API is not served")
 	aggregated, err := cluster.AggregatedGroups(t.Context())
