@@ -75,12 +75,12 @@ func (s *Server) forgettable(h history, f agentapi.Forgetting) (going []revision
 	for _, r := range list {
 		file, err := h.read(r.fileName(), encconfig.MaxSize)
 		if err != nil {
-			return nil, nil, failf(agentapi.Unreadable, "revision %d can't be read, and may hold the key: %s", r.number, reason(err))
+			return nil, nil, failf(agentapi.Unreadable, "revision %d (%s) can't be read, and may hold the key: %s", r.number, r.onNode(), reason(err))
 		}
 		d := describe(file.data)
 		clear(file.data)
 		if len(d.Rules) == 0 {
-			return nil, nil, failf(agentapi.Invalid, "revision %d is not understood, and may hold the key", r.number)
+			return nil, nil, failf(agentapi.Invalid, "revision %d is not understood, and may hold the key: look at %s there, and remove it if nothing in it is needed", r.number, r.onNode())
 		}
 		marks = append(marks, d)
 		if !slices.ContainsFunc(d.Keys(), wanted) {

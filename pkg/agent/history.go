@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/keys"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
 // KeepRevisions is how many of the newest configurations the history keeps, whatever is in them.
@@ -44,6 +46,9 @@ var revisionPattern = regexp.MustCompile(`^([0-9]{6,9})-([0-9]{8}T[0-9]{6}Z)-(` 
 func (r revision) fileName() string {
 	return fmt.Sprintf("%06d-%s-%s.yaml", r.number, r.time.UTC().Format(revisionTime), r.run)
 }
+
+// onNode is where the revision is in the node's own file system.
+func (r revision) onNode() string { return path.Join(project.NodeHistoryDir, r.fileName()) }
 
 func parseRevision(name string) (revision, bool) {
 	m := revisionPattern.FindStringSubmatch(name)
