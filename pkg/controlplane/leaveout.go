@@ -14,6 +14,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
 // A node may be left out of a change if everything there is says that its kube-apiserver does not serve. One word to the
@@ -159,4 +161,10 @@ func readyOf(node *corev1.Node) corev1.ConditionStatus {
 		}
 	}
 	return ""
+}
+
+// ReturnOf says what a node needs that was left out.
+func ReturnOf(node string) string {
+	return fmt.Sprintf("Before its kube-apiserver starts again, give it the file, by hand: encryption-agent recipient on the node, then "+
+		"%[1]s join --name %[2]s --recipient KEY (docs/join.md). If it has started: %[1]s repair.", project.Command, node)
 }

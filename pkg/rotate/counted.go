@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -116,7 +117,7 @@ func (r *Run) countedFor() []ledger.StoredResource {
 	}
 	agreed := r.agreed()
 	return slices.DeleteFunc(slices.Clone(r.counted.found.Resources), func(res ledger.StoredResource) bool {
-		return isEvents(res.Name) || !r.goal.Covers(agreed, res.Name)
+		return migrator.IsEvents(res.Name) || !r.goal.Covers(agreed, res.Name)
 	})
 }
 

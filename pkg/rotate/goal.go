@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/keys"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -113,7 +114,7 @@ func (r *Run) withoutRecord(o plan.Observed, book *ledger.Ledger) (done bool, er
 	switch {
 	case !one || r.goal.Abort && agreed == nil:
 		return false, differ(o)
-	case r.goal.Abort, agreed != nil && book.Trusted(writeKey, agreed.Digest).Migrated(resourceNames(r.encrypted(*agreed))):
+	case r.goal.Abort, agreed != nil && book.Trusted(writeKey, agreed.Digest).Migrated(migrator.Names(r.encrypted(*agreed))):
 		r.Emit(event.Notice{Text: "no rotation is under way: there is nothing to " + string(r.Mode)})
 		return true, nil
 	}

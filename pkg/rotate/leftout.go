@@ -12,15 +12,8 @@ import (
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
-
-// LeaveOutPermissions are what a run needs that is to ignore nodes, besides.
-func LeaveOutPermissions() []kube.Permission {
-	return []kube.Permission{{Verb: "list", Group: "coordination.k8s.io", Resource: "leases", Namespace: controlplane.NodeLeases}}
-}
 
 // leftOut are the names of the nodes that the run goes on without.
 func (r *Run) leftOut() (names []string) {
@@ -52,19 +45,13 @@ func leftOutText(l controlplane.LeftOut) string {
 		seen = fmt.Sprintf("its kubelet has been silent for %s", l.SilentFor.Round(time.Second))
 	}
 	return fmt.Sprintf("node %s is left out: %s, and its kube-apiserver does not serve. It keeps the file that it has, with which it may "+
-		"not be able to read what is written with the new key. %s No key is pruned while a node is left out", l.Node, seen, ReturnOf(l.Node))
-}
-
-// ReturnOf says what a node needs that was left out.
-func ReturnOf(node string) string {
-	return fmt.Sprintf("Before its kube-apiserver starts again, give it the file, by hand: encryption-agent recipient on the node, then "+
-		"%[1]s join --name %[2]s --recipient KEY (docs/join.md). If it has started: %[1]s repair.", project.Command, node)
+		"not be able to read what is written with the new key. %s No key is pruned while a node is left out", l.Node, seen, controlplane.ReturnOf(l.Node))
 }
 
 // tellLeftOut reminds of the nodes that are not as the others when the run is over.
 func (r *Run) tellLeftOut() {
 	for _, name := range r.leftOut() {
-		r.Emit(event.Warning{Text: fmt.Sprintf("node %s was left out. %s", name, ReturnOf(name))})
+		r.Emit(event.Warning{Text: fmt.Sprintf("node %s was left out. %s", name, controlplane.ReturnOf(name))})
 	}
 }
 

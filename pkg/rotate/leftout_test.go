@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
 )
 
 // without is a run on n1 and n2 that goes on without n3.
@@ -52,8 +53,8 @@ func TestARunSaysWhatItGoesOnWithout(t *testing.T) {
 
 func TestOnlyWhoIgnoresNodesIsAskedForTheRightToSeeKubeletsLeases(t *testing.T) {
 	t.Parallel()
-	assert.NotSubset(t, at(Begin, nil).permissions(), LeaveOutPermissions())
-	assert.Subset(t, without(Begin, nil).permissions(), LeaveOutPermissions())
+	assert.NotSubset(t, at(Begin, nil).permissions(), observe.LeaveOutPermissions())
+	assert.Subset(t, without(Begin, nil).permissions(), observe.LeaveOutPermissions())
 }
 
 // What is proven without a node is proven for those that were there.

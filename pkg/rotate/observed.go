@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/reload"
 )
@@ -64,7 +65,7 @@ func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
 
 // progress fills in what is on record about the goal's key.
 func (r *Run) progress(o *plan.Observed, book *ledger.Ledger, agreed encconfig.Description, now time.Time) {
-	names := resourceNames(r.encrypted(agreed))
+	names := migrator.Names(r.encrypted(agreed))
 	if age, known := r.pruneAge(agreed); known {
 		o.Unneeded = book.Unneeded(agreed, names, now, age)
 	}

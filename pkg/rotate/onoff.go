@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -66,7 +67,7 @@ func (r *Run) checkDisabled(o plan.Observed, file *encconfig.Description) error 
 		return nil
 	}
 	for _, name := range r.Resources {
-		served := slices.ContainsFunc(resourceNames(r.served), func(s string) bool { return s == name })
+		served := slices.ContainsFunc(migrator.Names(r.served), func(s string) bool { return s == name })
 		if !served && !strings.HasPrefix(name, "*.") && (file == nil || file.RuleFor(name) == nil) {
 			return hint.Errorf("kubectl api-resources lists what is served; a group is written behind a dot: deployments.apps",
 				"the server does not serve a resource %q, and the configuration does not name it", name)
@@ -297,7 +298,7 @@ func (r *Run) followed(rec *ledger.Rotation, agreed encconfig.Description) plan.
 	if !r.goal.Writes(agreed) || r.Mode == Enable && len(r.readers()) < len(r.view.ControlPlane.Instances) {
 		return plan.Progress{} // a node without flags writes plaintext, whatever was proven before
 	}
-	names := resourceNames(r.covered(agreed))
+	names := migrator.Names(r.covered(agreed))
 	if len(names) == 0 && r.goal.Flags != plan.RemoveFlags {
 		return plan.Progress{Settled: true, Migrated: true}
 	}

@@ -175,7 +175,7 @@ func (r *Run) warnings(ctx context.Context, o plan.Observed) []string {
 }
 
 func (r *Run) warnOfEvents() []string {
-	if r.Mode != Enable || !slices.ContainsFunc(r.Resources, isEvents) {
+	if r.Mode != Enable || !slices.ContainsFunc(r.Resources, migrator.IsEvents) {
 		return nil
 	}
 	return []string{"events are many, written often and gone within the hour: encrypting them costs much and hides little. " +
@@ -244,7 +244,7 @@ func (r *Run) goalResources() []string {
 	if len(r.goal.Resources) > 0 {
 		return r.goal.Resources
 	}
-	return resourceNames(r.covered(r.agreed()))
+	return migrator.Names(r.covered(r.agreed()))
 }
 
 func (r *Run) migrated() string {

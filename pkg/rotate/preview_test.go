@@ -160,7 +160,7 @@ func TestPlanIsRefusedWhereEtcdHasNoRoom(t *testing.T) {
 	var asked []string
 	r := previewed(Begin, onRecord(), "n1")
 	r.room = func(_ context.Context, _ *controlplane.ControlPlane, resources []kube.Resource) error {
-		asked = resourceNames(resources)
+		asked = migrator.Names(resources)
 		return errors.New("etcd has no room")
 	}
 	_, err := r.Plan(t.Context(), v1alpha1.Cluster{})

@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -159,7 +160,7 @@ func (r *Run) decide(ctx context.Context, book *ledger.Ledger, u Usage, list []e
 		return nil, nil, hint.Errorf("compact etcd yourself; a rotation does not need it: "+project.Command+" rotate",
 			"kube-apiserver does not compact etcd here, so nothing tells when the last superseded revision is gone")
 	}
-	byRecord := book.Unneeded(u.Config, resourceNames(r.encrypted(u.Config)), now, age)
+	byRecord := book.Unneeded(u.Config, migrator.Names(r.encrypted(u.Config)), now, age)
 	since := func(k encconfig.Key) time.Time {
 		if slices.ContainsFunc(byRecord, k.Is) {
 			return now.Add(-age)

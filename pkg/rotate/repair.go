@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/lock"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -278,7 +279,7 @@ func (r *Run) afterRepair(ctx context.Context) string {
 		return fmt.Sprintf("the %s to key %s that has begun before goes on with: %s %s --resume", nounOf(verb), open.To, project.Command, verb)
 	}
 	config := r.agreed()
-	names := resourceNames(r.encrypted(config))
+	names := migrator.Names(r.encrypted(config))
 	const many = 8
 	switch {
 	case len(names) == 0 || !r.distrusted:

@@ -20,7 +20,6 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
 )
 
 // Seen is all that Assess looks at.
@@ -125,7 +124,7 @@ func (c Collector) selectResources(ctx context.Context, served []kube.Resource, 
 		}
 	}
 	if s.Config != nil {
-		for _, res := range rotate.Encrypted(served, keysFirst(*s.Config), c.aggregated(ctx, *s.Config)) {
+		for _, res := range migrator.Encrypted(served, keysFirst(*s.Config), c.aggregated(ctx, *s.Config)) {
 			names[res.Name()] = true
 		}
 	}
@@ -151,7 +150,7 @@ func keysFirst(d encconfig.Description) encconfig.Description {
 }
 
 func (c Collector) aggregated(ctx context.Context, d encconfig.Description) map[string]bool {
-	if !rotate.UsesWildcard(d) {
+	if !migrator.UsesWildcard(d) {
 		return nil
 	}
 	groups, err := c.Cluster.AggregatedGroups(ctx)

@@ -11,10 +11,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/api/v1alpha1"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
 )
 
 // ReasonUnproven is the condition's reason where neither encryption nor its absence is proven.
@@ -162,7 +162,7 @@ func hints(st *v1alpha1.EncryptionStatus, s *Seen) []string {
 		list = append(list, "encrypt with: "+enable, "take the kube-apiservers' flags out with: "+project.Command+" disable --remove-flags")
 	}
 	for _, node := range behind(st, s) {
-		list = append(list, rotate.ReturnOf(node))
+		list = append(list, controlplane.ReturnOf(node))
 	}
 	if needsRepair(st, open != nil) {
 		list = append(list, "look at the files of all nodes, and bring them to one configuration, with: "+project.Command+" repair")

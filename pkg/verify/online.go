@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
@@ -17,8 +18,6 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
 )
 
 // Online verifies a live cluster. An agent on one control-plane node reads etcd as the kube-apiserver there does, and tells
@@ -59,15 +58,7 @@ const unchanged = "nothing was changed"
 // Permissions are what verifying a live cluster needs. Where a wildcard for a group stands for what is served of it, the
 // right to list apiservices besides.
 func Permissions() []kube.Permission {
-	ns := project.Namespace
-	return append(rotate.ReadPermissions(),
-		kube.Permission{Verb: "create", Group: "batch", Resource: "jobs", Namespace: ns},
-		kube.Permission{Verb: "delete", Group: "batch", Resource: "jobs", Namespace: ns},
-		kube.Permission{Verb: "list", Group: "batch", Resource: "jobs", Namespace: ns},
-		kube.Permission{Verb: "get", Resource: "pods", Subresource: "attach", Namespace: ns},
-		kube.Permission{Verb: "create", Resource: "pods", Subresource: "attach", Namespace: ns},
-		kube.Permission{Verb: "list", Resource: "events", Namespace: ns},
-	)
+	return slices.Concat(observe.Permissions(), nodejob.Permissions())
 }
 
 // Run verifies. What it finds is no error.

@@ -28,7 +28,7 @@ import (
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 )
 
 // elsewhere is a resource that another server than kube-apiserver serves and stores.
@@ -58,7 +58,7 @@ func TestAnAggregatedAPIIsNotMigrated(t *testing.T) {
 		Resources: []string{"*.*"}, Keys: []encconfig.Key{{Provider: encconfig.AESGCM, Name: "1"}},
 	}}}
 	var names []string
-	for _, r := range rotate.Encrypted(served, everything, aggregated) {
+	for _, r := range migrator.Encrypted(served, everything, aggregated) {
 		names = append(names, r.Name())
 	}
 	assert.NotContains(t, names, elsewhere.GroupResource().String())
