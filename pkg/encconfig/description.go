@@ -3,7 +3,10 @@
 
 package encconfig
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Description says what a configuration does, without any key material: it may be printed, logged and stored.
 type Description struct {
@@ -40,6 +43,15 @@ func (k Key) String() string {
 		return string(k.Provider)
 	}
 	return string(k.Provider) + "/" + k.Name
+}
+
+// KeyNames are keys as people see them, in a row.
+func KeyNames(list []Key) string {
+	parts := make([]string, len(list))
+	for i, k := range list {
+		parts[i] = k.String()
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Is tells whether both are the same key by provider and name, which no two entries of a configuration share. Whether a stored

@@ -64,16 +64,16 @@ func (r *Run) count(ctx context.Context) (*ledger.Verification, error) {
 			r.Emit(e)
 		}
 	})
-	if err == nil && v.Digest != r.agreed().Digest {
+	if err == nil && v.Digest != r.Agreed().Digest {
 		return nil, fmt.Errorf("it was counted by the configuration %s, and %s is the one that is agreed on",
-			plan.ShortDigest(v.Digest), plan.ShortDigest(r.agreed().Digest))
+			plan.ShortDigest(v.Digest), plan.ShortDigest(r.Agreed().Digest))
 	}
 	return v, err
 }
 
 // noteCount puts a count on record. It tells whether it voids a migration of this run.
 func (r *Run) noteCount(ctx context.Context, v ledger.Verification) (again bool, err error) {
-	err = r.ledger().Update(ctx, func(l *ledger.Ledger) {
+	err = r.Ledger().Update(ctx, func(l *ledger.Ledger) {
 		again = false
 		l.Note(v)
 		rec := l.ByID(r.record.ID)
@@ -115,7 +115,7 @@ func (r *Run) countedFor() []ledger.StoredResource {
 	if r.counted == nil || r.counted.found == nil {
 		return nil
 	}
-	agreed := r.agreed()
+	agreed := r.Agreed()
 	return slices.DeleteFunc(slices.Clone(r.counted.found.Resources), func(res ledger.StoredResource) bool {
 		return migrator.IsEvents(res.Name) || !r.goal.Covers(agreed, res.Name)
 	})

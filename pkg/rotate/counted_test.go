@@ -41,10 +41,10 @@ func after(t *testing.T, mode Mode, found []ledger.StoredResource, err error) (*
 	}
 	r.Emit = func(e event.Event) { *told = append(*told, e) }
 	r.served = []kube.Resource{{GVR: resource("", "secrets").GVR, Migratable: true}, {GVR: resource("", "configmaps").GVR, Migratable: true}}
-	r.cluster = &kube.Cluster{Typed: fake.NewClientset()}
+	r.Cluster = &kube.Cluster{Typed: fake.NewClientset()}
 	done := ledger.Migration{Baseline: "1", Complete: true, CompletionTime: &migratedAt}
 	r.record = ledger.Rotation{ID: "run", To: target, Config: c, Migrations: map[string]ledger.Migration{"secrets": done, "configmaps": done}}
-	require.NoError(t, r.ledger().Update(t.Context(), func(l *ledger.Ledger) { l.Begin(r.record) }))
+	require.NoError(t, r.Ledger().Update(t.Context(), func(l *ledger.Ledger) { l.Begin(r.record) }))
 	r.Count = func(context.Context, event.Sink) (*ledger.Verification, error) {
 		return &ledger.Verification{
 			Time: migratedAt.Add(time.Second), Digest: "sha256:x", Whole: []string{"secrets", "configmaps"}, Resources: found, Keys: []encconfig.Key{key("1"), key("2")},
@@ -96,7 +96,7 @@ func TestVerifySaysWhatWasCounted(t *testing.T) {
 			assert.Equal(t, !tt.again, r.record.Migrated([]string{"secrets"}))
 			assert.Len(t, warnings(*told), map[bool]int{true: 1}[tt.again])
 
-			book, _, err := r.ledger().Load(t.Context())
+			book, _, err := r.Ledger().Load(t.Context())
 			require.NoError(t, err)
 			require.NotNil(t, book.Verification, "it is the last verification on record")
 			assert.Equal(t, []encconfig.Key{key("1"), key("2")}, r.counted.planned().Stored)
@@ -120,7 +120,7 @@ func TestVerifyWithoutACountLeavesTheBaselines(t *testing.T) {
 	assert.Contains(t, r.Result(), "(etcd was not counted: etcd does not answer)")
 
 	other, _ := after(t, Begin, nil, nil)
-	other.files["n1"].Config.Digest = "sha256:other"
+	other.Files["n1"].Config.Digest = "sha256:other"
 	text, err = other.verify(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, ": not counted", text, "what was judged by another configuration says nothing")
@@ -137,7 +137,7 @@ func TestTheEndTellsWhatACountHasFound(t *testing.T) {
 	t.Parallel()
 	gone := ledger.StoredResource{Name: "gone.example.com", WriteKey: key("2"), Objects: 3, Stale: 2, Unreadable: 1}
 	r, _ := after(t, Begin, append(two(key("2"), ledger.StoredResource{}), gone), nil)
-	r.files["n1"].Config.Rules[0].Resources = append(r.files["n1"].Config.Rules[0].Resources, gone.Name)
+	r.Files["n1"].Config.Rules[0].Resources = append(r.Files["n1"].Config.Rules[0].Resources, gone.Name)
 	_, err := r.verify(t.Context())
 	require.NoError(t, err)
 	err = r.ended()

@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -56,11 +57,11 @@ func edited(in controlplane.Instance, file agentapi.State) bool {
 // editManifest hands the edit of one node's manifest to a guard there.
 func (r *Run) editManifest(ctx context.Context, step plan.Step) error {
 	node := step.Targets[0]
-	return r.withAgents(ctx, func(agents *nodejob.Agents) error {
+	return r.WithAgents(ctx, func(agents *nodejob.Agents) error {
 		if err := r.decideAgain(ctx, step); err != nil {
 			return err
 		}
-		r.unproven[node] = true
+		r.Unproven[node] = true
 		if err := r.distrust(ctx, node, step); err != nil {
 			return err
 		}
@@ -81,19 +82,19 @@ func (r *Run) distrust(ctx context.Context, node string, step plan.Step) error {
 // edit is what an agent is asked for.
 func (r *Run) edit(step plan.Step) *agentapi.ManifestEdit {
 	node := step.Targets[0]
-	file := r.files[node]
+	file := r.Files[node]
 	e := &agentapi.ManifestEdit{RollbackAfter: r.RollbackAfter, Image: r.Image}
 	if file.Manifest != nil {
 		e.From = file.Manifest.Digest
 	}
 	if step.Flags == plan.FlagsSet {
-		e.File, e.Config = r.fileOn(r.instance(node)), file.Digest
+		e.File, e.Config = r.FileOn(r.instance(node)), file.Digest
 	}
 	return e
 }
 
 func (r *Run) instance(node string) controlplane.Instance {
-	for _, in := range r.view.ControlPlane.Instances {
+	for _, in := range r.View.ControlPlane.Instances {
 		if in.Node == node {
 			return in
 		}
@@ -104,9 +105,9 @@ func (r *Run) instance(node string) controlplane.Instance {
 // checkEdits asks every agent whether the manifest of its node can be edited as the plan will ask, before anything is
 // changed anywhere.
 func (r *Run) checkEdits(ctx context.Context) error {
-	return r.withAgents(ctx, func(agents *nodejob.Agents) error {
-		for _, in := range r.view.ControlPlane.Instances {
-			m := r.files[in.Node].Manifest
+	return r.WithAgents(ctx, func(agents *nodejob.Agents) error {
+		for _, in := range r.View.ControlPlane.Instances {
+			m := r.Files[in.Node].Manifest
 			if m == nil || m.Edit != nil && !m.Edit.Stage.Final() {
 				continue // the guard's work is awaited first, and looked at then
 			}
@@ -128,10 +129,10 @@ func (r *Run) checkEdits(ctx context.Context) error {
 // how it went. The guard needs nobody who waits.
 func (r *Run) awaitEdit(ctx context.Context, node string) error {
 	limit := r.RollbackAfter + guardMargin
-	r.lock.Bear(limit)
-	defer r.lock.Bear(0)
+	r.Bear(limit)
+	defer r.Bear(0)
 	w := &editWait{run: r, node: node, began: time.Now(), last: "the guard was called"}
-	if m := r.files[node].Manifest; m != nil && m.Edit != nil {
+	if m := r.Files[node].Manifest; m != nil && m.Edit != nil {
 		w.atWork = !m.Edit.Stage.Final()
 	}
 	for {
@@ -148,7 +149,7 @@ func (r *Run) awaitEdit(ctx context.Context, node string) error {
 			}
 		}
 		r.Emit(event.StepProgress{Stage: string(plan.AwaitEdit), Total: 1, Unit: "nodes", Detail: w.last})
-		if err := r.sleep(ctx, pollInterval); err != nil {
+		if err := operation.Sleep(ctx, operation.PollInterval); err != nil {
 			return err
 		}
 	}
@@ -170,7 +171,7 @@ type editWait struct {
 func (w *editWait) look(ctx context.Context) (ended bool, err error) {
 	short, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	runs, err := w.run.runner.GuardRuns(short, w.node)
+	runs, err := w.run.Runner.GuardRuns(short, w.node)
 	if err != nil {
 		w.last = "the API server does not answer yet (" + cause(err) + ")"
 		return false, nil
@@ -196,18 +197,18 @@ func cause(err error) string {
 
 // outcome asks the node itself, when its guard is not to be seen any more.
 func (w *editWait) outcome(ctx context.Context) (ended bool, err error) {
-	if view, err := w.run.observer.Look(ctx); err == nil {
-		w.run.view = view
+	if view, err := w.run.Observer.Look(ctx); err == nil {
+		w.run.View = view
 	}
-	if err := w.run.look(ctx); err != nil {
+	if err := w.run.Look(ctx); err != nil {
 		if ctx.Err() != nil {
 			return false, err
 		}
 		w.last = "the node can't be asked yet: " + hint.OneLine(err.Error())
 		return false, nil
 	}
-	file := w.run.files[w.node]
-	if m := file.Manifest; m != nil && m.Edit != nil && (w.atWork || m.Edit.Run == w.run.id) {
+	file := w.run.Files[w.node]
+	if m := file.Manifest; m != nil && m.Edit != nil && (w.atWork || m.Edit.Run == w.run.ID) {
 		if ended, err := w.judge(m.Edit); !ended || err != nil {
 			return false, err
 		}
@@ -256,9 +257,9 @@ func (w *editWait) failed(e *agentapi.Edit) error {
 func (r *Run) inOrderAgain(ctx context.Context) error {
 	deadline := time.Now().Add(r.ConvergeTimeout)
 	for {
-		view, err := r.observer.Look(ctx)
+		view, err := r.Observer.Look(ctx)
 		if err == nil {
-			r.view = view
+			r.View = view
 			err = view.Known()
 		}
 		if err == nil {
@@ -267,7 +268,7 @@ func (r *Run) inOrderAgain(ctx context.Context) error {
 		if time.Now().After(deadline) || ctx.Err() != nil {
 			return err
 		}
-		if err := r.sleep(ctx, pollInterval); err != nil {
+		if err := operation.Sleep(ctx, operation.PollInterval); err != nil {
 			return err
 		}
 	}

@@ -27,7 +27,7 @@ func (r *Run) setGoal(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	book, _, err := r.ledger().Load(ctx)
+	book, _, err := r.Ledger().Load(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -156,7 +156,7 @@ func (r *Run) reopen(ctx context.Context, o plan.Observed, book *ledger.Ledger, 
 	if err := r.note(ctx, func(rec *ledger.Rotation) { rec.To = r.goal.Target }); err != nil {
 		return false, err
 	}
-	return false, r.ledger().Update(ctx, func(l *ledger.Ledger) {
+	return false, r.Ledger().Update(ctx, func(l *ledger.Ledger) {
 		l.HighestKey = max(l.HighestKey, keys.Number(r.goal.Target.Name))
 	})
 }
@@ -183,13 +183,13 @@ func differ(o plan.Observed) error {
 // takeUp makes a record that has not ended the run's own, and the last one.
 func (r *Run) takeUp(ctx context.Context, open ledger.Rotation) error {
 	r.record = open
-	return r.ledger().Update(ctx, func(l *ledger.Ledger) { l.Resume(open.ID) })
+	return r.Ledger().Update(ctx, func(l *ledger.Ledger) { l.Resume(open.ID) })
 }
 
 // highest are the highest numbers that keys ever had, by the record and by each node.
 func (r *Run) highest(book *ledger.Ledger) []uint64 {
 	list := []uint64{book.HighestKey}
-	for _, f := range r.files {
+	for _, f := range r.Files {
 		list = append(list, f.HighestKey)
 	}
 	return list
@@ -200,24 +200,24 @@ func (r *Run) open(ctx context.Context, o plan.Observed) error {
 	if err := r.checkRoom(ctx, o); err != nil {
 		return err
 	}
-	now, err := r.cluster.Now(ctx)
+	now, err := r.Cluster.Now(ctx)
 	if err != nil {
 		return err
 	}
-	r.record = ledger.Rotation{ID: r.id, By: r.By, To: r.goal.Target, Stage: "plan", StartTime: now, LeftOut: r.leftOut()}
+	r.record = ledger.Rotation{ID: r.ID, By: r.By, To: r.goal.Target, Stage: "plan", StartTime: now, LeftOut: r.leftOut()}
 	if r.named() {
 		r.record.Command, r.record.Resources = string(r.Mode), r.goal.Resources
 	}
 	if r.changesFlags() {
-		r.record.RemoveFlags, r.record.ConfigDir = r.RemoveFlags, r.configDir()
+		r.record.RemoveFlags, r.record.ConfigDir = r.RemoveFlags, r.Dir()
 	}
 	agreed := o.Agreed()
 	if agreed != nil {
 		r.record.From, r.record.StartDigest = agreed.WriteKeys(), agreed.Digest
 	}
-	return r.ledger().Update(ctx, func(l *ledger.Ledger) {
+	return r.Ledger().Update(ctx, func(l *ledger.Ledger) {
 		record := r.record
-		if agreed != nil && len(r.readers()) == len(r.view.ControlPlane.Instances) {
+		if agreed != nil && len(r.Readers()) == len(r.View.ControlPlane.Instances) {
 			inherit(&record, l.Trusted(record.To, agreed.Digest))
 		}
 		l.HighestKey = max(l.HighestKey, keys.Number(record.To.Name))

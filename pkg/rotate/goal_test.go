@@ -29,15 +29,15 @@ func TestWhatIsGoneOnWithIsProvenByItsOwnRecord(t *testing.T) {
 				r, _ := after(t, mode, nil, nil)
 				r.Continue = true
 				migration.CompletionTime = &migratedAt
-				require.NoError(t, r.ledger().Update(t.Context(), func(l *ledger.Ledger) {
+				require.NoError(t, r.Ledger().Update(t.Context(), func(l *ledger.Ledger) {
 					if mode == Rollback {
 						l.Rotations[0].Command, l.Rotations[0].Resources = string(Rollback), []string{"secrets", "configmaps"}
 					}
 					l.Begin(migration)
 				}))
-				agreed := *r.files["n1"].Config
+				agreed := *r.Files["n1"].Config
 				o := plan.Observed{Nodes: []plan.Node{{Name: "n1", Config: &agreed, Loaded: agreed.Digest}}}
-				book, _, err := r.ledger().Load(t.Context())
+				book, _, err := r.Ledger().Load(t.Context())
 				require.NoError(t, err)
 
 				goOn := r.goOn
@@ -48,7 +48,7 @@ func TestWhatIsGoneOnWithIsProvenByItsOwnRecord(t *testing.T) {
 				require.NoError(t, err)
 				require.False(t, done)
 
-				book, _, err = r.ledger().Load(t.Context())
+				book, _, err = r.Ledger().Load(t.Context())
 				require.NoError(t, err)
 				r.progress(&o, book, agreed, migratedAt)
 				assert.True(t, o.Progress.Settled)

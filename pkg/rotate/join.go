@@ -5,7 +5,6 @@ package rotate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -17,9 +16,9 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/lock"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -34,17 +33,20 @@ const Join Mode = "join"
 // Every kube-apiserver must have proven that it has loaded the same file. If label is the name of a control-plane
 // node, that one is left out of all this: it is the one that is to be mended.
 func (r *Run) Join(ctx context.Context, publicKey []byte, label string) (b bundle.Bundle, err error) {
-	defer r.observer.Reacher.Close()
+	defer r.Observer.Reacher.Close()
 	if err := r.lookForJoin(ctx, label); err != nil {
 		return bundle.Bundle{}, err
 	}
-	waiting := func(text string) { r.Emit(event.Notice{Text: text}) }
-	ctx, r.lock, err = lock.Acquire(ctx, r.cluster.Typed.CoordinationV1(), r.holder(), waiting)
-	if err != nil {
-		return bundle.Bundle{}, err
-	}
-	defer func() { err = errors.Join(err, r.runner.Drain(ctx, r.id), r.lock.Release(ctx)) }()
-	if _, err := r.runner.Sweep(ctx, r.id); err != nil {
+	err = r.Hold(ctx, func(ctx context.Context) (err error) {
+		b, err = r.join(ctx, publicKey, label)
+		return err
+	})
+	return b, err
+}
+
+// join is Join while the lock is held.
+func (r *Run) join(ctx context.Context, publicKey []byte, label string) (b bundle.Bundle, err error) {
+	if _, err := r.Runner.Sweep(ctx, r.ID); err != nil {
 		return bundle.Bundle{}, err
 	}
 	// Whoever held the lock before may have changed what was seen.
@@ -52,7 +54,7 @@ func (r *Run) Join(ctx context.Context, publicKey []byte, label string) (b bundl
 		return bundle.Bundle{}, err
 	}
 	r.tellBeforeJoin(label)
-	err = r.withAgents(ctx, func(agents *nodejob.Agents) (err error) {
+	err = r.WithAgents(ctx, func(agents *nodejob.Agents) (err error) {
 		b, err = r.sealFor(ctx, agents, publicKey, label)
 		return err
 	})
@@ -61,10 +63,10 @@ func (r *Run) Join(ctx context.Context, publicKey []byte, label string) (b bundl
 
 // lookForJoin looks at the control plane without the node that is to be mended.
 func (r *Run) lookForJoin(ctx context.Context, label string) error {
-	if err := r.cluster.CheckAccess(ctx, Permissions()); err != nil {
+	if err := r.Cluster.CheckAccess(ctx, operation.Permissions()); err != nil {
 		return err
 	}
-	view, err := r.observer.Look(ctx)
+	view, err := r.Observer.Look(ctx)
 	if err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func (r *Run) lookForJoin(ctx context.Context, label string) error {
 	if err := view.Usable(); err != nil {
 		return err
 	}
-	r.view = view
+	r.View = view
 	_, err = onePlace(view.ControlPlane.Instances)
 	return err
 }
@@ -113,33 +115,33 @@ func onePlace(instances []controlplane.Instance) (string, error) {
 
 func (r *Run) tellBeforeJoin(label string) {
 	if label != bundle.DefaultLabel {
-		r.Emit(event.Notice{Text: fmt.Sprintf("the bundle is for %s; the file is that of %s", label, strings.Join(r.view.ControlPlane.Names(), ", "))})
+		r.Emit(event.Notice{Text: fmt.Sprintf("the bundle is for %s; the file is that of %s", label, strings.Join(r.View.ControlPlane.Names(), ", "))})
 	}
-	if open := r.view.Ledger.Open(); open != nil {
+	if open := r.View.Ledger.Open(); open != nil {
 		r.Emit(event.Warning{Text: fmt.Sprintf("the rotation to key %s has not ended: when it goes on, the file in the bundle is out of date", open.To)})
 	}
 }
 
 // sealFor has the first node's agent seal its file, which all others have and have loaded.
 func (r *Run) sealFor(ctx context.Context, agents *nodejob.Agents, publicKey []byte, label string) (bundle.Bundle, error) {
-	instances := r.view.ControlPlane.Instances
+	instances := r.View.ControlPlane.Instances
 	digest, err := r.sameFile(instances)
 	if err != nil {
 		return bundle.Bundle{}, err
 	}
-	if _, err := r.await(ctx); err != nil {
+	if err := r.Await(ctx); err != nil {
 		return bundle.Bundle{}, err
 	}
 	file, err := onePlace(instances)
 	if err != nil {
 		return bundle.Bundle{}, err
 	}
-	now, err := r.cluster.Now(ctx)
+	now, err := r.Cluster.Now(ctx)
 	if err != nil {
 		return bundle.Bundle{}, err
 	}
 	source := instances[0].Node
-	b := bundle.New(file, digest, r.id, label, publicKey, now)
+	b := bundle.New(file, digest, r.ID, label, publicKey, now)
 	answer, err := agents.Sessions[source].Ask(ctx, agentapi.Request{Op: agentapi.Propose, Propose: &agentapi.Proposal{
 		From: digest, Change: encconfig.Change{Kind: encconfig.KeepAll}, Recipients: map[string][]byte{b.SealedFor(): publicKey},
 	}})
@@ -156,10 +158,10 @@ func (r *Run) sealFor(ctx context.Context, agents *nodejob.Agents, publicKey []b
 // sameFile is the digest of the file that the agents have found on every node.
 func (r *Run) sameFile(instances []controlplane.Instance) (string, error) {
 	var found []string
-	first := r.files[instances[0].Node].Digest
+	first := r.Files[instances[0].Node].Digest
 	differ := false
 	for _, in := range instances {
-		file := r.files[in.Node]
+		file := r.Files[in.Node]
 		if file.Config == nil && file.Problem != nil {
 			return "", fmt.Errorf("node %s: %w", in.Node, file.Problem)
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 )
 
 func controlPlaneNode(name string, ready corev1.ConditionStatus) *corev1.Node {
@@ -122,7 +123,7 @@ func TestSameFile(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := &Run{state: state{files: map[string]agentapi.State{"n1": known("sha256:aa"), "n2": tt.second}}}
+			r := &Run{Operation: &operation.Operation{Files: map[string]agentapi.State{"n1": known("sha256:aa"), "n2": tt.second}}}
 			digest, err := r.sameFile(instances)
 			if tt.message != "" {
 				require.EqualError(t, err, tt.message)

@@ -13,7 +13,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 )
 
-func (r *Run) kubeadm() kubeadm.Store { return kubeadm.Store{Client: r.cluster.Typed.CoreV1()} }
+func (r *Run) kubeadm() kubeadm.Store { return kubeadm.Store{Client: r.Cluster.Typed.CoreV1()} }
 
 // kubeadmStale tells whether kubeadm's configuration says otherwise of the flags than the goal does. Where there is
 // none, the cluster is not kubeadm's to upgrade.
@@ -34,7 +34,7 @@ func (r *Run) kubeadmEdited(before []byte) (after []byte, err error) {
 	if r.goal.Flags == plan.RemoveFlags {
 		after, err = kubeadmconfig.Disable(before)
 	} else {
-		after, err = kubeadmconfig.Enable(before, r.fileOn(r.view.ControlPlane.Instances[0]))
+		after, err = kubeadmconfig.Enable(before, r.FileOn(r.View.ControlPlane.Instances[0]))
 	}
 	if err != nil {
 		return nil, hint.Errorf("kubeadm would make the next manifest of it; bring it into order with: kubectl -n kube-system edit configmap "+kubeadm.ConfigMap,

@@ -17,10 +17,10 @@ import (
 
 // leftOut are the names of the nodes that the run goes on without.
 func (r *Run) leftOut() (names []string) {
-	if r.view == nil {
+	if r.View == nil {
 		return nil
 	}
-	for _, one := range r.view.LeftOut {
+	for _, one := range r.View.LeftOut {
 		names = append(names, one.Node)
 	}
 	return names
@@ -29,12 +29,12 @@ func (r *Run) leftOut() (names []string) {
 // warnOfLeftOut says of each node that is left out what is known of it, and what it needs when it comes back.
 func (r *Run) warnOfLeftOut() (list []string) {
 	for _, name := range r.Ignore {
-		at := slices.IndexFunc(r.view.LeftOut, func(l controlplane.LeftOut) bool { return l.Node == name })
+		at := slices.IndexFunc(r.View.LeftOut, func(l controlplane.LeftOut) bool { return l.Node == name })
 		if at < 0 {
 			list = append(list, "there is no control-plane node "+name+": nothing is left out for it")
 			continue
 		}
-		list = append(list, leftOutText(r.view.LeftOut[at]))
+		list = append(list, leftOutText(r.View.LeftOut[at]))
 	}
 	return list
 }
@@ -83,9 +83,9 @@ func (r *Run) butLeftOut() string {
 }
 
 // ignoring is what a command that goes on has to be told again.
-func (o Options) ignoring() string {
-	if len(o.Ignore) == 0 {
+func (r *Run) ignoring() string {
+	if len(r.Ignore) == 0 {
 		return ""
 	}
-	return " --ignore-node " + strings.Join(o.Ignore, ",")
+	return " --ignore-node " + strings.Join(r.Ignore, ",")
 }

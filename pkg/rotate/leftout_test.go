@@ -19,7 +19,7 @@ import (
 // without is a run on n1 and n2 that goes on without n3.
 func without(mode Mode, config *encconfig.Description, left ...controlplane.LeftOut) *Run {
 	r := at(mode, map[string]*encconfig.Description{"n1": config, "n2": config})
-	r.view.LeftOut, r.Ignore = left, []string{"n3"}
+	r.View.LeftOut, r.Ignore = left, []string{"n3"}
 	return r
 }
 
@@ -87,9 +87,9 @@ func TestAMigrationTakesNoBaselinesFromARotationThatLeftANodeOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, _ := after(t, MigrateOnly, nil, nil)
-			r.id, r.cluster.Config = "again", timed(t)
-			require.NoError(t, r.ledger().Update(t.Context(), func(l *ledger.Ledger) { l.Rotations[0].LeftOut = left }))
-			require.NoError(t, r.adopt(t.Context(), key("2"), *r.files["n1"].Config))
+			r.ID, r.Cluster.Config = "again", timed(t)
+			require.NoError(t, r.Ledger().Update(t.Context(), func(l *ledger.Ledger) { l.Rotations[0].LeftOut = left }))
+			require.NoError(t, r.adopt(t.Context(), key("2"), *r.Files["n1"].Config))
 			assert.Equal(t, left == nil, r.record.ID == "run")
 			assert.Equal(t, left == nil, r.record.Settled([]string{"secrets"}))
 		})

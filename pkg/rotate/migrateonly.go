@@ -7,14 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -47,16 +46,18 @@ func (r *Run) migrateOnly(ctx context.Context) error {
 				"resource %q is not encrypted by the configuration: there is nothing to migrate it to", res.Name())
 		}
 	}
-	if err := r.room(ctx, r.view.ControlPlane, selected); err != nil {
+	if err := r.room(ctx, r.View.ControlPlane, selected); err != nil {
 		return err
 	}
-	if err := r.step(ctx, 1, string(plan.Await), fmt.Sprintf("wait until %s loaded the file of its node", r.everyInstance()), r.await); err != nil {
+	steps := len(r.Resources)
+	wait := operation.Step{Stage: string(plan.Await), Text: fmt.Sprintf("wait until %s loaded the file of its node", r.EveryInstance()), Ahead: steps}
+	if err := r.Step(wait, func() (string, error) { return "", r.await(ctx) }); err != nil {
 		return err
 	}
 	for i, res := range selected {
 		rule := agreed.RuleFor(res.Name())
 		text := fmt.Sprintf("migrate %s to key %s%s", res.Name(), rule.WriteKey(), r.engineText())
-		err := r.step(ctx, 2+i, string(plan.Migrate), text, func(ctx context.Context) (string, error) {
+		err := r.Step(operation.Step{Stage: string(plan.Migrate), Text: text, Ahead: steps - 1 - i}, func() (string, error) {
 			return r.migrateTo(ctx, rule.WriteKey(), *agreed, res)
 		})
 		if err != nil && !errors.Is(err, ErrFailedObjects) {
@@ -67,26 +68,13 @@ func (r *Run) migrateOnly(ctx context.Context) error {
 	return err
 }
 
-// step is do for a run without a plan.
-func (r *Run) step(ctx context.Context, number int, stage, text string, do func(context.Context) (string, error)) error {
-	started := time.Now()
-	total := 1 + len(r.Resources)
-	r.Emit(event.StepStarted{Number: number, Total: total, Stage: stage, Text: text})
-	result, err := do(ctx)
-	if err != nil {
-		return err
-	}
-	r.Emit(event.StepDone{Number: number, Total: total, Stage: stage, Text: text + result, Elapsed: time.Since(started)})
-	return nil
-}
-
 // migrateTo migrates one resource, by the baseline on record or, where there is none to rely on, by a new one.
 func (r *Run) migrateTo(ctx context.Context, k encconfig.Key, agreed encconfig.Description, res kube.Resource) (string, error) {
 	if err := r.adopt(ctx, k, agreed); err != nil {
 		return "", err
 	}
 	if r.record.Migrations[res.Name()].Baseline == "" {
-		if err := r.sleep(ctx, settleTime); err != nil {
+		if err := operation.Sleep(ctx, settleTime); err != nil {
 			return "", err
 		}
 		if err := r.recordBaselines(ctx, []kube.Resource{res}); err != nil {
@@ -105,7 +93,7 @@ func (r *Run) migrateTo(ctx context.Context, k encconfig.Key, agreed encconfig.D
 
 // adopt makes the record of the write key the run's own, or begins one.
 func (r *Run) adopt(ctx context.Context, k encconfig.Key, agreed encconfig.Description) error {
-	book, _, err := r.ledger().Load(ctx)
+	book, _, err := r.Ledger().Load(ctx)
 	if err != nil {
 		return err
 	}
@@ -113,25 +101,17 @@ func (r *Run) adopt(ctx context.Context, k encconfig.Key, agreed encconfig.Descr
 		r.record = *rec
 		return nil
 	}
-	now, err := r.cluster.Now(ctx)
+	now, err := r.Cluster.Now(ctx)
 	if err != nil {
 		return err
 	}
 	r.record = ledger.Rotation{
-		ID: fmt.Sprintf("%s-%s", r.id, k.Name), By: r.By, From: agreed.WriteKeys(), To: k, Stage: stageMigrateOnly,
+		ID: fmt.Sprintf("%s-%s", r.ID, k.Name), By: r.By, From: agreed.WriteKeys(), To: k, Stage: stageMigrateOnly,
 		StartTime: now, StartDigest: agreed.Digest, Config: &agreed, CompletionTime: &now,
 	}
 	record := r.record
-	return r.ledger().Update(ctx, func(l *ledger.Ledger) { l.Begin(record) })
+	return r.Ledger().Update(ctx, func(l *ledger.Ledger) { l.Begin(record) })
 }
 
 // Reports are what the migrations of the run did.
 func (r *Run) Reports() []migrate.Report { return r.reports }
-
-// Digest is the configuration that the run has seen everywhere, empty if it has not come so far.
-func (r *Run) Digest() string {
-	for _, f := range r.files {
-		return f.Digest
-	}
-	return ""
-}

@@ -7,16 +7,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 )
 
 // ErrFailedObjects is matched by a migration that left objects behind.
@@ -28,16 +27,16 @@ func (r *Run) settle(ctx context.Context) error {
 	if err := r.converged(ctx); err != nil {
 		return err
 	}
-	if err := r.sleep(ctx, settleTime); err != nil {
+	if err := operation.Sleep(ctx, settleTime); err != nil {
 		return err
 	}
 	if err := r.recheck(ctx); err != nil {
 		return err
 	}
-	if err := r.recordBaselines(ctx, r.covered(r.agreed())); err != nil {
+	if err := r.recordBaselines(ctx, r.covered(r.Agreed())); err != nil {
 		return err
 	}
-	now, err := r.cluster.Now(ctx)
+	now, err := r.Cluster.Now(ctx)
 	if err != nil {
 		return err
 	}
@@ -65,20 +64,9 @@ func (r *Run) recordBaselines(ctx context.Context, resources []kube.Resource) er
 	})
 }
 
-// agreed is the configuration that all nodes have whose kube-apiserver reads one, or all there are if none does; the
-// plan has seen to it that there is one.
-func (r *Run) agreed() encconfig.Description {
-	for _, in := range slices.Concat(r.readers(), r.view.ControlPlane.Instances) {
-		if config := r.files[in.Node].Config; config != nil {
-			return *config
-		}
-	}
-	return encconfig.Description{}
-}
-
 // migrate rewrites what is stale of every resource that the goal is about.
 func (r *Run) migrate(ctx context.Context) (string, error) {
-	return r.migrateAll(ctx, r.covered(r.agreed()))
+	return r.migrateAll(ctx, r.covered(r.Agreed()))
 }
 
 func (r *Run) migrateAll(ctx context.Context, resources []kube.Resource) (string, error) {
@@ -94,7 +82,7 @@ func (r *Run) migrateAll(ctx context.Context, resources []kube.Resource) (string
 }
 
 func (r *Run) migrateOne(ctx context.Context, res kube.Resource) error {
-	report, err := r.migrator.Migrate(ctx, r.view.ControlPlane, res, r.record.Migrations[res.Name()].Baseline)
+	report, err := r.migrator.Migrate(ctx, r.View.ControlPlane, res, r.record.Migrations[res.Name()].Baseline)
 	r.reports = append(r.reports, report)
 	if err != nil {
 		return r.explainEarlyEnd(res, err)
@@ -105,7 +93,7 @@ func (r *Run) migrateOne(ctx context.Context, res kube.Resource) error {
 	if report.Altered > 0 {
 		r.Emit(event.Warning{Text: fmt.Sprintf("%s: admission changed %d object(s) while they were migrated", res.Name(), report.Altered)})
 	}
-	now, err := r.cluster.Now(ctx)
+	now, err := r.Cluster.Now(ctx)
 	if err != nil {
 		return err
 	}
@@ -165,12 +153,12 @@ func (r *Run) keepCount(ctx context.Context) error {
 		return nil
 	}
 	refuted := len(r.off()) > 0
-	return r.ledger().Update(ctx, func(l *ledger.Ledger) {
+	return r.Ledger().Update(ctx, func(l *ledger.Ledger) {
 		if refuted {
 			l.Refute(*r.counted.found)
 		}
 		if v := l.Verification; v != nil && v.Time.Equal(r.counted.found.Time) && v.Digest == r.counted.found.Digest {
-			v.Digest = r.agreed().Digest
+			v.Digest = r.Agreed().Digest
 		}
 	})
 }
@@ -183,7 +171,7 @@ func (r *Run) close(ctx context.Context) error {
 		return err
 	}
 	r.tellLeftOut()
-	now, err := r.cluster.Now(ctx)
+	now, err := r.Cluster.Now(ctx)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 )
 
 func resource(group, name string) migrate.Resource {
@@ -61,12 +62,12 @@ func TestSkippedNamesTheFirstTwenty(t *testing.T) {
 
 func TestPermissionsHoldAllThatReadingNeeds(t *testing.T) {
 	t.Parallel()
-	assert.Subset(t, Permissions(), observe.Permissions())
+	assert.Subset(t, operation.Permissions(), observe.Permissions())
 	for _, p := range observe.Permissions() {
 		assert.Contains(t, []string{"get", "list", "create"}, p.Verb)
 		assert.True(t, p.Verb != "create" || p.Subresource == "portforward", p.String())
 	}
-	for _, p := range Permissions() {
+	for _, p := range operation.Permissions() {
 		assert.NotEqual(t, "*", p.Verb)
 		assert.False(t, p.Resource == "secrets" && p.Verb != "list" && p.Verb != "patch", p.String())
 	}

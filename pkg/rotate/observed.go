@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/reload"
 )
@@ -18,19 +19,19 @@ import (
 // observed puts together what the plan looks at. After a push nothing counts as loaded before it was awaited, so that
 // each push is followed by its proof, on record, however fast the instances were.
 func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
-	evidence, failed := r.observer.Instances(ctx, r.view.ControlPlane)
-	r.view.Evidence, r.view.Errors = evidence, failed
-	o := plan.Observed{Counted: r.counted.planned(), LeftOut: len(r.view.LeftOut) > 0}
-	for _, in := range r.view.ControlPlane.Instances {
-		file := r.files[in.Node]
+	evidence, failed := r.Observer.Instances(ctx, r.View.ControlPlane)
+	r.View.Evidence, r.View.Errors = evidence, failed
+	o := plan.Observed{Counted: r.counted.planned(), LeftOut: len(r.View.LeftOut) > 0}
+	for _, in := range r.View.ControlPlane.Instances {
+		file := r.Files[in.Node]
 		n := plan.Node{
-			Name: in.Node, Config: file.Config, History: configs(file.History), HighestWritten: file.HighestWritten,
+			Name: in.Node, Config: file.Config, History: operation.Configs(file.History), HighestWritten: file.HighestWritten,
 			Flags: flagsOf(in.Manifest), Edited: edited(in, file),
 		}
 		if file.Problem != nil {
 			n.Problem, n.Missing = file.Problem.Message, file.Problem.Code == agentapi.Missing
 		}
-		if e, ok := evidence[in.Node]; ok && !r.unproven[in.Node] && e.Proves(file.Digest, file.ModTime).Loaded {
+		if e, ok := evidence[in.Node]; ok && !r.Unproven[in.Node] && e.Proves(file.Digest, file.ModTime).Loaded {
 			n.Loaded = file.Digest
 		}
 		o.Nodes = append(o.Nodes, n)
@@ -40,7 +41,7 @@ func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
 		return o, err
 	}
 	o.KubeadmStale = stale
-	book, _, err := r.ledger().Load(ctx)
+	book, _, err := r.Ledger().Load(ctx)
 	if err != nil {
 		return o, err
 	}
@@ -55,7 +56,7 @@ func (r *Run) observed(ctx context.Context) (plan.Observed, error) {
 		o.Progress.Used = r.used(book)
 		return o, nil
 	}
-	now, err := r.cluster.Now(ctx)
+	now, err := r.Cluster.Now(ctx)
 	if err != nil {
 		return o, err
 	}
@@ -87,10 +88,10 @@ const compactions = 2
 // until they are compacted, and events, which are not migrated, until they expire. False if kube-apiserver does not
 // compact: then nothing tells.
 func (r *Run) pruneAge(d encconfig.Description) (time.Duration, bool) {
-	interval, known := r.view.ControlPlane.CompactionInterval()
+	interval, known := r.View.ControlPlane.CompactionInterval()
 	age := compactions * interval
 	if d.RuleFor("events") != nil || d.RuleFor("events.events.k8s.io") != nil {
-		age = max(age, r.view.EventTTL())
+		age = max(age, r.View.EventTTL())
 	}
 	return age, known
 }
@@ -103,7 +104,7 @@ func (r *Run) used(book *ledger.Ledger) bool {
 			return true
 		}
 	}
-	for _, e := range r.view.Evidence {
+	for _, e := range r.View.Evidence {
 		for _, writes := range e.Writes {
 			if r.goal.Target.Provider.Local() && writes[reload.KeyPrefix(r.goal.Target.Name+":")] > 0 {
 				return true
@@ -111,12 +112,4 @@ func (r *Run) used(book *ledger.Ledger) bool {
 		}
 	}
 	return false
-}
-
-func configs(revisions []agentapi.Revision) []encconfig.Description {
-	list := make([]encconfig.Description, len(revisions))
-	for i, r := range revisions {
-		list[i] = r.Config
-	}
-	return list
 }

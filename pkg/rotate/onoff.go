@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -205,11 +206,11 @@ func (r *Run) about(o plan.Observed) []string {
 
 // supersede ends the record of an enable that is taken back.
 func (r *Run) supersede(ctx context.Context, open ledger.Rotation) error {
-	now, err := r.cluster.Now(ctx)
+	now, err := r.Cluster.Now(ctx)
 	if err != nil {
 		return err
 	}
-	return r.ledger().Update(ctx, func(l *ledger.Ledger) {
+	return r.Ledger().Update(ctx, func(l *ledger.Ledger) {
 		if rec := l.ByID(open.ID); rec != nil {
 			rec.CompletionTime, rec.Aborted = &now, true
 		}
@@ -261,13 +262,13 @@ func (r *Run) goOnOnOff(ctx context.Context, o plan.Observed, book *ledger.Ledge
 
 // age waits until superseded revisions are gone, which may still need the keys.
 func (r *Run) age(ctx context.Context) error {
-	age, known := r.pruneAge(r.agreed())
+	age, known := r.pruneAge(r.Agreed())
 	if !known {
 		return hint.Errorf("compact etcd yourself; then take the flags out of the manifests by hand",
 			"kube-apiserver does not compact etcd here, so nothing tells when the last encrypted revision is gone")
 	}
 	for {
-		now, err := r.cluster.Now(ctx)
+		now, err := r.Cluster.Now(ctx)
 		if err != nil {
 			return err
 		}
@@ -279,7 +280,7 @@ func (r *Run) age(ctx context.Context) error {
 			Stage: string(plan.Age), Total: 1, Unit: "waits",
 			Detail: fmt.Sprintf("%s left, until superseded revisions are compacted", left.Round(time.Second)),
 		})
-		if err := r.sleep(ctx, min(left+time.Second, pollInterval)); err != nil {
+		if err := operation.Sleep(ctx, min(left+time.Second, operation.PollInterval)); err != nil {
 			return err
 		}
 	}
@@ -295,7 +296,7 @@ func (r *Run) aged(rec *ledger.Rotation, agreed encconfig.Description, now time.
 // followed is how far the data is on record to have followed the goal's key. Where the goal is about nothing that is
 // stored, there is nothing to follow; but to be rid of the flags, even what expires by itself is waited for.
 func (r *Run) followed(rec *ledger.Rotation, agreed encconfig.Description) plan.Progress {
-	if !r.goal.Writes(agreed) || r.Mode == Enable && len(r.readers()) < len(r.view.ControlPlane.Instances) {
+	if !r.goal.Writes(agreed) || r.Mode == Enable && len(r.Readers()) < len(r.View.ControlPlane.Instances) {
 		return plan.Progress{} // a node without flags writes plaintext, whatever was proven before
 	}
 	names := migrator.Names(r.covered(agreed))

@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/staticpod"
 )
@@ -116,7 +117,7 @@ func TestAManifestIsBeingEditedWhileAGuardIsAtWorkOrTheKubeletIsBehind(t *testin
 
 func TestWhatAGuardHasToSay(t *testing.T) {
 	t.Parallel()
-	w := &editWait{run: &Run{Options: Options{Mode: Enable}}, node: "n1"}
+	w := &editWait{run: &Run{Operation: &operation.Operation{}, Options: Options{Mode: Enable}}, node: "n1"}
 	for _, stage := range []agentapi.Stage{agentapi.EditPrepared, agentapi.EditWatched, agentapi.EditReverting} {
 		ended, err := w.judge(&agentapi.Edit{Stage: stage})
 		require.NoError(t, err)
@@ -233,7 +234,7 @@ func TestNothingIsProvenWhileANodeWritesPlaintext(t *testing.T) {
 	r := previewed(Enable, &ledger.Ledger{}, "n1", "n2")
 	r.goal = plan.Goal{Target: key("1"), Resources: []string{"secrets"}, Flags: plan.SetFlags}
 	assert.Equal(t, plan.Progress{Settled: true, Migrated: true}, r.followed(rec, *config))
-	r.view.ControlPlane.Instances[1].Manifest = controlplane.Manifest{}
+	r.View.ControlPlane.Instances[1].Manifest = controlplane.Manifest{}
 	assert.Equal(t, plan.Progress{}, r.followed(rec, *config))
 }
 

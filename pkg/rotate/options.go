@@ -13,15 +13,11 @@ import (
 	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 )
 
 // Mode is what a run is for.
@@ -49,7 +45,9 @@ const (
 
 // Options are all that a run needs.
 type Options struct {
-	Mode Mode
+	// Settings of the operation. Mode names it.
+	Settings operation.Settings
+	Mode     Mode
 	// Continue has Enable, Disable, Rollback or Prune go on with what one before has begun.
 	Continue bool
 	// Target is the key that Rollback is to, with its fingerprint.
@@ -83,42 +81,21 @@ type Options struct {
 	// RemoveFlags has Disable take the flags out of the kube-apiservers' manifests.
 	RemoveFlags bool
 
-	// Ignore are nodes to go on without, if their kube-apiservers are seen not to serve.
-	Ignore []string
-
-	// Image of the agent.
-	Image string
-	// JobTimeout is how long an agent may take to start.
-	JobTimeout time.Duration
-	// ConvergeTimeout is how long kube-apiservers may take to load a file.
-	ConvergeTimeout time.Duration
 	// Migration says how objects are migrated.
 	Migration migrator.Settings
 
 	// Count counts what etcd holds of what the configuration has keys for; its steps are told as progress. nil: it is not
 	// counted. It is a function since a verification is an orchestration of its own, which knows of the permissions here.
 	Count func(context.Context, event.Sink) (*ledger.Verification, error)
-
-	// By is who runs it, as user@host.
-	By string
-	// Emit takes events.
-	Emit event.Sink
 }
 
 // The timing of a run.
 const (
-	// DefaultConvergeTimeout is five polls of a kube-apiserver, which looks at its file every minute
-	// (k8s.io/apiserver@v0.37.2 pkg/server/options/encryptionconfig/controller/controller.go).
-	DefaultConvergeTimeout = 5 * time.Minute
 	// DefaultRollbackAfter is several times what a kube-apiserver needs for its start.
 	DefaultRollbackAfter = 3 * time.Minute
-	// DefaultJobTimeout leaves room for pulling the agent's image.
-	DefaultJobTimeout = 2 * time.Minute
 	// settleTime lets writes end that were encrypted with the old key just before the new one was loaded. One that
 	// takes longer is not lost: the old key stays readable, and the next rotation migrates it.
 	settleTime = 5 * time.Second
-	// pollInterval is how often instances are asked what they have loaded.
-	pollInterval = time.Second
 )
 
 // changesFlags tells whether the run may edit manifests.
@@ -126,26 +103,3 @@ func (o Options) changesFlags() bool { return o.Mode == Enable || o.Mode == Disa
 
 // named tells whether the run is put on record by the name of its command, by which it is resumed.
 func (o Options) named() bool { return o.changesFlags() || o.Mode == Rollback || o.Mode == Prune }
-
-// resumeCommand is how the same is gone on with.
-func (o Options) resumeCommand() string {
-	if o.named() {
-		return project.Command + " " + string(o.Mode) + " --resume" + o.ignoring()
-	}
-	return project.Command + " rotate --resume" + o.ignoring()
-}
-
-// Run is one command at work.
-type Run struct {
-	Options
-	id       string
-	cluster  *kube.Cluster
-	observer *observe.Observer
-	runner   *nodejob.Runner
-	migrator *migrator.Migrator
-	// room refuses a migration of the resources that etcd has no room for.
-	room  func(context.Context, *controlplane.ControlPlane, []kube.Resource) error
-	sleep func(context.Context, time.Duration) error
-
-	state
-}

@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 )
 
@@ -33,7 +34,7 @@ func (r *Run) Preflight(ctx context.Context) error {
 			told = text
 			r.Emit(event.Notice{Text: "waiting for a kube-apiserver whose manifest was edited: " + text})
 		}
-		if err := r.sleep(ctx, pollInterval); err != nil {
+		if err := operation.Sleep(ctx, operation.PollInterval); err != nil {
 			return err
 		}
 	}
@@ -45,23 +46,23 @@ func (r *Run) editMayBeUnderWay(err error) bool {
 	if !r.Continue || !r.changesFlags() {
 		return false
 	}
-	if r.view == nil { // to ask what one may do is forbidden to nobody but by a kube-apiserver that has only just started
+	if r.View == nil { // to ask what one may do is forbidden to nobody but by a kube-apiserver that has only just started
 		return kube.Passing(err) || apierrors.IsForbidden(err)
 	}
-	open := r.view.Ledger.Open()
+	open := r.View.Ledger.Open()
 	editing := open != nil && (open.Stage == string(plan.EditManifest) || open.Stage == string(plan.AwaitEdit))
-	return editing && (len(r.view.ControlPlane.Disagreements) > 0 || len(r.view.Errors) > 0 || kube.Passing(err))
+	return editing && (len(r.View.ControlPlane.Disagreements) > 0 || len(r.View.Errors) > 0 || kube.Passing(err))
 }
 
 func (r *Run) preflight(ctx context.Context) error {
-	if err := r.cluster.CheckAccess(ctx, r.permissions()); err != nil {
+	if err := r.Cluster.CheckAccess(ctx, r.permissions()); err != nil {
 		return err
 	}
-	view, err := r.observer.Look(ctx)
+	view, err := r.Observer.Look(ctx)
 	if err != nil {
 		return hint.AtStage(err, "", "nothing was changed")
 	}
-	r.view = view
+	r.View, r.NewDir = view, r.newDir(view)
 	if err := r.usable(view); err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func (r *Run) preflight(ctx context.Context) error {
 	if r.Mode == Abort || r.Mode == Prune {
 		return nil // it migrates nothing
 	}
-	if err := r.cluster.CheckBulk(ctx); err != nil {
+	if err := r.Cluster.CheckBulk(ctx); err != nil {
 		return err
 	}
 	if err := r.migrator.CheckEngine(ctx); err != nil {
@@ -88,7 +89,7 @@ func (r *Run) preflight(ctx context.Context) error {
 // recheck looks at the control plane again before something depends on its being what it was: every kube-apiserver
 // there is must be one that this run knows, ready, and of one version.
 func (r *Run) recheck(ctx context.Context) error {
-	view, err := r.observer.Look(ctx)
+	view, err := r.Observer.Look(ctx)
 	if err != nil {
 		return err
 	}
@@ -96,13 +97,13 @@ func (r *Run) recheck(ctx context.Context) error {
 		r.Ignore = nil // whoever goes on does so with the node
 		return r.usable(view)
 	}
-	if before, now := r.view.ControlPlane.Names(), view.ControlPlane.Names(); !slices.Equal(before, now) {
+	if before, now := r.View.ControlPlane.Names(), view.ControlPlane.Names(); !slices.Equal(before, now) {
 		return fmt.Errorf("the control plane has changed: its nodes were %s and are %s", strings.Join(before, ", "), strings.Join(now, ", "))
 	}
 	if err := r.usable(view); err != nil {
 		return err
 	}
-	r.view = view
+	r.View = view
 	return nil
 }
 
@@ -128,10 +129,19 @@ func (r *Run) checkPlace(view *observe.View) error {
 	return nil
 }
 
+// newDir is where nodes without a configuration get it: where an enable that is gone on with has begun to put it, else where
+// it was asked to be.
+func (r *Run) newDir(view *observe.View) string {
+	if open := view.Ledger.Open(); r.Continue && open != nil && open.ConfigDir != "" {
+		return open.ConfigDir
+	}
+	return r.ConfigDir
+}
+
 // checkConfigs asks, for each configuration that the nodes have, whether what it encrypts may be migrated.
 func (r *Run) checkConfigs(ctx context.Context) error {
 	seen := map[string]bool{}
-	for _, f := range r.files {
+	for _, f := range r.Files {
 		if f.Config == nil || seen[f.Digest] {
 			continue
 		}

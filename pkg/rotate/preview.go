@@ -21,7 +21,7 @@ import (
 // Plan says what Do would do, by what can be seen without a Job: who runs it has not agreed to one yet. What is in
 // the files is known from the record, if its configuration is the loaded one; else the plan stays general.
 func (r *Run) Plan(ctx context.Context, cluster v1alpha1.Cluster) (*v1alpha1.RotationPlan, error) {
-	p := &v1alpha1.RotationPlan{TypeMeta: v1alpha1.New("RotationPlan"), Cluster: cluster, Nodes: r.view.ControlPlane.Names()}
+	p := &v1alpha1.RotationPlan{TypeMeta: v1alpha1.New("RotationPlan"), Cluster: cluster, Nodes: r.View.ControlPlane.Names()}
 	on := fmt.Sprintf(" on %d control-plane node(s): %s", len(p.Nodes), strings.Join(p.Nodes, ", "))
 	if r.changesFlags() && !r.Continue {
 		return r.planOnOff(ctx, p, on)
@@ -43,7 +43,7 @@ func (r *Run) Plan(ctx context.Context, cluster v1alpha1.Cluster) (*v1alpha1.Rot
 		p.Warnings = r.warnOfLeftOut()
 		return p, nil
 	}
-	if open := r.view.Ledger.Open(); open != nil {
+	if open := r.View.Ledger.Open(); open != nil {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the rotation to key %s has not ended: this one will be refused until rotate --resume has finished it", open.To))
 	}
 	o, known := r.expected()
@@ -73,12 +73,12 @@ func (r *Run) goalUnderWay() string {
 
 // planOnOff is the plan of a run that turns encryption on or off.
 func (r *Run) planOnOff(ctx context.Context, p *v1alpha1.RotationPlan, on string) (*v1alpha1.RotationPlan, error) {
-	if open := r.view.Ledger.Open(); open != nil && (r.Mode != Disable || open.Command != string(Enable)) {
+	if open := r.View.Ledger.Open(); open != nil && (r.Mode != Disable || open.Command != string(Enable)) {
 		return nil, r.explain(ctx, "plan", underWay(*open))
 	}
 	o, known := r.expected()
 	var err error
-	if r.goal, err = r.wanted(o, []uint64{r.view.Ledger.HighestKey}); err != nil {
+	if r.goal, err = r.wanted(o, []uint64{r.View.Ledger.HighestKey}); err != nil {
 		return nil, r.explain(ctx, "plan", err)
 	}
 	if o.KubeadmStale, err = r.kubeadmStale(ctx); err != nil {
@@ -101,7 +101,7 @@ func (r *Run) planOnOff(ctx context.Context, p *v1alpha1.RotationPlan, on string
 		return p, nil
 	}
 	if known {
-		o.Progress = r.followed(r.view.Ledger.Trusted(r.goal.Target, o.Nodes[0].Config.Digest), *o.Nodes[0].Config)
+		o.Progress = r.followed(r.View.Ledger.Trusted(r.goal.Target, o.Nodes[0].Config.Digest), *o.Nodes[0].Config)
 	}
 	steps, err := plan.Preview(o, planned)
 	if err != nil {
@@ -131,18 +131,18 @@ const current = "current"
 
 // expected is what an agent will most likely see.
 func (r *Run) expected() (o plan.Observed, known bool) {
-	digest := r.view.LoadedDigest()
+	digest := r.View.LoadedDigest()
 	config := encconfig.Description{Digest: digest, Rules: []encconfig.Rule{{
 		Resources: []string{"secrets"}, Keys: []encconfig.Key{{Provider: encconfig.AESGCM, Name: current}},
 	}}}
-	if last := r.view.Ledger.Last(); digest != "" && last != nil && last.Config != nil && last.Config.Digest == digest {
+	if last := r.View.Ledger.Last(); digest != "" && last != nil && last.Config != nil && last.Config.Digest == digest {
 		config, known = *last.Config, true
 	}
-	if len(r.readers()) == 0 {
+	if len(r.Readers()) == 0 {
 		known = false
 	}
-	o.LeftOut = len(r.view.LeftOut) > 0
-	for _, in := range r.view.ControlPlane.Instances {
+	o.LeftOut = len(r.View.LeftOut) > 0
+	for _, in := range r.View.ControlPlane.Instances {
 		n := plan.Node{Name: in.Node, Flags: flagsOf(in.Manifest)}
 		if n.Missing = n.Flags == plan.FlagsUnset; !n.Missing {
 			c := config
@@ -158,7 +158,7 @@ func (r *Run) nextKey(o plan.Observed, known bool) encconfig.Key {
 	if p == "" {
 		p = o.Nodes[0].Config.WriteKeys()[0].Provider
 	}
-	k := plan.NewKey(p, o.Nodes, r.view.Ledger.HighestKey)
+	k := plan.NewKey(p, o.Nodes, r.View.Ledger.HighestKey)
 	if !known {
 		k.Name = "new" // its number is known when the nodes were looked at
 	}
@@ -244,13 +244,13 @@ func (r *Run) goalResources() []string {
 	if len(r.goal.Resources) > 0 {
 		return r.goal.Resources
 	}
-	return migrator.Names(r.covered(r.agreed()))
+	return migrator.Names(r.covered(r.Agreed()))
 }
 
 func (r *Run) migrated() string {
 	var objects int64
 	var names []string
-	for _, res := range r.covered(r.agreed()) {
+	for _, res := range r.covered(r.Agreed()) {
 		objects += r.record.Migrations[res.Name()].Objects
 		names = append(names, res.Name())
 	}

@@ -52,14 +52,14 @@ func previewed(mode Mode, book *ledger.Ledger, nodes ...string) *Run {
 		configs[n] = config(key("1"))
 	}
 	r := at(mode, configs)
-	r.goal, r.files, r.Keep = plan.Goal{}, nil, plan.DefaultKeep
+	r.goal, r.Files, r.Keep = plan.Goal{}, nil, plan.DefaultKeep
 	r.migrator = &migrator.Migrator{Client: counting{objects: 10}}
 	r.room = func(context.Context, *controlplane.ControlPlane, []kube.Resource) error { return nil }
 	r.served = []kube.Resource{{GVR: resource("", "secrets").GVR, Migratable: true}, {GVR: resource("", "configmaps").GVR, Migratable: true}}
-	r.view.Ledger = book
-	r.view.Evidence = map[string]reload.Evidence{}
+	r.View.Ledger = book
+	r.View.Evidence = map[string]reload.Evidence{}
 	for _, n := range nodes {
-		r.view.Evidence[n] = reload.Evidence{Hash: "sha256:x", TellsHash: true}
+		r.View.Evidence[n] = reload.Evidence{Hash: "sha256:x", TellsHash: true}
 	}
 	return r
 }
@@ -121,7 +121,7 @@ func TestPlanNamesTheNewKeyOnlyWhereItIsKnown(t *testing.T) {
 	assert.Equal(t, "add key aesgcm/5 as read key on n1, n2", p.Steps[0].Text, "the number after the highest that ever was")
 
 	edited := previewed(Begin, onRecord(), "n1", "n2")
-	edited.view.Evidence["n1"] = reload.Evidence{Hash: "sha256:edited", TellsHash: true}
+	edited.View.Evidence["n1"] = reload.Evidence{Hash: "sha256:edited", TellsHash: true}
 	p, err = edited.Plan(t.Context(), v1alpha1.Cluster{})
 	require.NoError(t, err)
 	assert.Equal(t, "add key aesgcm/new as read key on n1, n2", p.Steps[0].Text)

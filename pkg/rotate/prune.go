@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/census"
@@ -18,6 +17,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/keys"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 )
 
@@ -47,7 +47,7 @@ func (r *Run) prune(ctx context.Context, o plan.Observed, book *ledger.Ledger) (
 	if err := notPending(o); err != nil {
 		return false, err
 	}
-	if err := r.dismiss(ctx); err != nil {
+	if err := r.Dismiss(ctx); err != nil {
 		return false, err
 	}
 	agreed := *o.Agreed()
@@ -69,7 +69,7 @@ func (r *Run) prune(ctx context.Context, o plan.Observed, book *ledger.Ledger) (
 
 // openPrune writes the record of a removal. What is proven of the data stays proven: no write key changes.
 func (r *Run) openPrune(ctx context.Context, agreed encconfig.Description, list []encconfig.Key) error {
-	now, err := r.cluster.Now(ctx)
+	now, err := r.Cluster.Now(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,10 +78,10 @@ func (r *Run) openPrune(ctx context.Context, agreed encconfig.Description, list 
 		to = writes[0]
 	}
 	r.record = ledger.Rotation{
-		ID: r.id, By: r.By, Command: string(Prune), From: agreed.WriteKeys(), To: to, Stage: "plan",
+		ID: r.ID, By: r.By, Command: string(Prune), From: agreed.WriteKeys(), To: to, Stage: "plan",
 		StartTime: now, StartDigest: agreed.Digest, Pruned: list,
 	}
-	return r.ledger().Update(ctx, func(l *ledger.Ledger) {
+	return r.Ledger().Update(ctx, func(l *ledger.Ledger) {
 		record := r.record
 		inherit(&record, l.Trusted(to, agreed.Digest))
 		l.HighestKey = max(l.HighestKey, keys.Number(to.Name))
@@ -95,32 +95,33 @@ func (r *Run) forget(ctx context.Context) error {
 	if !r.Forget || len(r.dropped) == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("remove every revision that holds %s from the history of each node", keyNames(r.dropped))
-	started := time.Now()
-	r.number++
-	r.Emit(event.StepStarted{Number: r.number, Total: r.number, Stage: stageForget, Text: text})
-	err := r.withAgents(ctx, func(agents *nodejob.Agents) error {
-		var nodes []string
-		lists := map[string][]encconfig.Key{}
-		for node, f := range r.files {
-			all := slices.DeleteFunc(inHistories(map[string]agentapi.State{node: f}), func(k encconfig.Key) bool { return !slices.ContainsFunc(r.dropped, k.Is) })
-			if lists[node] = all; len(all) > 0 {
-				nodes = append(nodes, node)
-			}
-		}
-		before := maps.Clone(r.files)
-		_, err := askAll(context.WithoutCancel(ctx), agents, nodes, func(node string) agentapi.Request {
-			return agentapi.Request{Op: agentapi.Forget, Forget: &agentapi.Forgetting{From: before[node].Digest, Keys: lists[node]}}
-		})
-		return err
-	})
+	text := fmt.Sprintf("remove every revision that holds %s from the history of each node", encconfig.KeyNames(r.dropped))
+	err := r.Step(operation.Step{Stage: stageForget, Text: text}, func() (string, error) { return "", r.destroy(ctx) })
 	if err != nil {
 		return hint.AtStage(err, stageForget, "safe to stop here: the keys have left the configuration, and some nodes still have them in their history",
 			"when that is mended, run the same command again")
 	}
 	r.forgot = true
-	r.Emit(event.StepDone{Number: r.number, Total: r.number, Stage: stageForget, Text: text, Elapsed: time.Since(started)})
 	return nil
+}
+
+// destroy removes the keys that were dropped from the histories of the nodes that have them.
+func (r *Run) destroy(ctx context.Context) error {
+	return r.WithAgents(ctx, func(agents *nodejob.Agents) error {
+		var nodes []string
+		lists := map[string][]encconfig.Key{}
+		for node, f := range r.Files {
+			all := slices.DeleteFunc(inHistories(map[string]agentapi.State{node: f}), func(k encconfig.Key) bool { return !slices.ContainsFunc(r.dropped, k.Is) })
+			if lists[node] = all; len(all) > 0 {
+				nodes = append(nodes, node)
+			}
+		}
+		before := maps.Clone(r.Files)
+		_, err := operation.AskAll(context.WithoutCancel(ctx), agents, nodes, func(node string) agentapi.Request {
+			return agentapi.Request{Op: agentapi.Forget, Forget: &agentapi.Forgetting{From: before[node].Digest, Keys: lists[node]}}
+		})
+		return err
+	})
 }
 
 // inHistories are the keys that nodes have in their histories, with their fingerprints.
@@ -143,10 +144,10 @@ func (r *Run) pruned() string {
 		return "nothing was taken out"
 	}
 	if r.usage == nil {
-		return keyNames(r.dropped) + " left the configuration of every node; it stays in each node's history, for backups of etcd from before"
+		return encconfig.KeyNames(r.dropped) + " left the configuration of every node; it stays in each node's history, for backups of etcd from before"
 	}
 	text := fmt.Sprintf("%s left the configuration of every node: none of %s values in etcd is stored with it (revision %d)",
-		keyNames(r.dropped), census.Number(r.usage.Verification.Objects), r.usage.Verification.Revision)
+		encconfig.KeyNames(r.dropped), census.Number(r.usage.Verification.Objects), r.usage.Verification.Revision)
 	if r.forgot {
 		return text + ", and every node's history"
 	}

@@ -37,13 +37,13 @@ func stopped(t *testing.T, seen ...encconfig.Key) *Run {
 	agreed := config(key("3"), key("2"), key("1"))
 	r := at(Prune, map[string]*encconfig.Description{"n1": agreed, "n2": agreed})
 	r.goal = plan.Goal{}
-	r.id, r.Continue, r.Emit = "again", true, func(event.Event) {}
-	for i := range r.view.ControlPlane.Instances {
-		r.view.ControlPlane.Instances[i].Manifest.CompactionInterval = time.Minute
+	r.ID, r.Continue, r.Emit = "again", true, func(event.Event) {}
+	for i := range r.View.ControlPlane.Instances {
+		r.View.ControlPlane.Instances[i].Manifest.CompactionInterval = time.Minute
 	}
-	r.cluster = &kube.Cluster{Typed: fake.NewClientset(), Config: timed(t)}
+	r.Cluster = &kube.Cluster{Typed: fake.NewClientset(), Config: timed(t)}
 	long := time.Now().Add(-time.Hour)
-	require.NoError(t, r.ledger().Update(t.Context(), func(l *ledger.Ledger) {
+	require.NoError(t, r.Ledger().Update(t.Context(), func(l *ledger.Ledger) {
 		l.NoteWhole(usageAt(long, key("3")).Verification, []encconfig.Key{key("1")})
 		l.Begin(ledger.Rotation{ID: "stopped", Command: string(Prune), To: key("3"), StartDigest: agreed.Digest, Pruned: []encconfig.Key{key("1")}})
 	}))
@@ -86,10 +86,10 @@ func TestAPruneThatGoesOnProvesAnewWhatEveryNodeHas(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := stopped(t, tt.seen...)
-			book, _, err := r.ledger().Load(t.Context())
+			book, _, err := r.Ledger().Load(t.Context())
 			require.NoError(t, err)
 			done, err := r.prune(t.Context(), plan.Observed{Nodes: tt.nodes}, book)
-			book, _, loadErr := r.ledger().Load(t.Context())
+			book, _, loadErr := r.Ledger().Load(t.Context())
 			require.NoError(t, loadErr)
 			if tt.fail != "" {
 				require.ErrorContains(t, err, tt.fail)

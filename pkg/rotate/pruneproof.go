@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -60,7 +61,7 @@ func (r *Run) agreedAndLoaded(o plan.Observed) error {
 // proven counts what etcd holds, and gives the keys that may leave. One that was named and may not is an error, one that
 // retention has chosen stays and is told of.
 func (r *Run) proven(ctx context.Context, agreed encconfig.Description, book *ledger.Ledger) ([]encconfig.Key, error) {
-	list, err := r.candidates(agreed, inHistories(r.files))
+	list, err := r.candidates(agreed, inHistories(r.Files))
 	if err != nil {
 		return nil, err
 	}
@@ -68,44 +69,53 @@ func (r *Run) proven(ctx context.Context, agreed encconfig.Description, book *le
 		r.Emit(event.Notice{Text: nothingBeyond(r.Keep)})
 		return nil, nil
 	}
-	const text = "prove that nothing in etcd needs them"
-	started := time.Now()
-	r.number++
-	total := r.number
+	step := operation.Step{Stage: stageProve, Text: "prove that nothing in etcd needs them"}
 	if slices.ContainsFunc(list, agreed.Has) {
 		const rest = 3 // the removal, its proof, the record
-		total += rest
+		step.Ahead += rest
 	}
 	if r.Forget {
-		total++
+		step.Ahead++
 	}
-	r.Emit(event.StepStarted{Number: r.number, Total: total, Stage: stageProve, Text: text})
+	var free []encconfig.Key
+	var stay []dropping
+	err = r.Step(step, func() (result string, err error) {
+		free, stay, err = r.prove(ctx, agreed, book, list)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf(": %s values counted at revision %d", census.Number(r.usage.Verification.Objects), r.usage.Verification.Revision), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return free, r.tell(ctx, stay)
+}
+
+// prove counts, and sorts keys by whether they may leave. It waits for those that may when time has passed, and counts again, if
+// that was asked for.
+func (r *Run) prove(ctx context.Context, agreed encconfig.Description, book *ledger.Ledger, list []encconfig.Key) (free []encconfig.Key, stay []dropping, err error) {
 	for {
 		usage, err := r.use(ctx, agreed)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		free, stay, err := r.decide(ctx, book, *usage, list)
-		if err != nil {
-			return nil, err
+		if free, stay, err = r.decide(ctx, book, *usage, list); err != nil {
+			return nil, nil, err
 		}
 		if err := r.noteUsage(ctx, *usage, list); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		until := latest(stay)
 		if !r.Wait || until.IsZero() {
-			r.Emit(event.StepDone{
-				Number: r.number, Total: total, Stage: stageProve, Elapsed: time.Since(started),
-				Text: fmt.Sprintf("%s: %s values counted at revision %d", text, census.Number(usage.Verification.Objects), usage.Verification.Revision),
-			})
-			return free, r.tell(ctx, stay)
+			return free, stay, nil
 		}
 		if err := r.waitUntil(ctx, until); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		// Counted anew: the time begins with what is on record, and what etcd holds may have changed.
-		if book, _, err = r.ledger().Load(ctx); err != nil {
-			return nil, err
+		if book, _, err = r.Ledger().Load(ctx); err != nil {
+			return nil, nil, err
 		}
 	}
 }
@@ -134,7 +144,7 @@ func (r *Run) use(ctx context.Context, config encconfig.Description) (*Usage, er
 	}
 	if usage.Config.Digest != config.Digest {
 		return nil, fmt.Errorf("it was counted by the configuration %s, and the nodes have %s: %w",
-			plan.ShortDigest(usage.Config.Digest), plan.ShortDigest(config.Digest), errReplan)
+			plan.ShortDigest(usage.Config.Digest), plan.ShortDigest(config.Digest), operation.ErrReplan)
 	}
 	r.usage = usage
 	return usage, usage.told()
@@ -151,7 +161,7 @@ func (u Usage) told() error {
 // decide sorts keys by whether they may leave now. The first that was named and is needed, or has to wait and is not waited
 // for, is an error.
 func (r *Run) decide(ctx context.Context, book *ledger.Ledger, u Usage, list []encconfig.Key) (free []encconfig.Key, stay []dropping, err error) {
-	now, err := r.cluster.Now(ctx)
+	now, err := r.Cluster.Now(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -183,7 +193,7 @@ func (r *Run) decide(ctx context.Context, book *ledger.Ledger, u Usage, list []e
 
 // noteUsage puts a count on record.
 func (r *Run) noteUsage(ctx context.Context, u Usage, list []encconfig.Key) error {
-	return r.ledger().Update(ctx, func(l *ledger.Ledger) { l.NoteWhole(u.Verification, list) })
+	return r.Ledger().Update(ctx, func(l *ledger.Ledger) { l.NoteWhole(u.Verification, list) })
 }
 
 // latest is when the last of the keys that only wait may leave, zero if none does.
@@ -198,7 +208,7 @@ func latest(stay []dropping) (until time.Time) {
 
 // tell says which keys stay, and why.
 func (r *Run) tell(ctx context.Context, stay []dropping) error {
-	now, err := r.cluster.Now(ctx)
+	now, err := r.Cluster.Now(ctx)
 	if err != nil {
 		return err
 	}
@@ -210,7 +220,7 @@ func (r *Run) tell(ctx context.Context, stay []dropping) error {
 
 func (r *Run) waitUntil(ctx context.Context, until time.Time) error {
 	for {
-		now, err := r.cluster.Now(ctx)
+		now, err := r.Cluster.Now(ctx)
 		if err != nil {
 			return err
 		}
@@ -222,7 +232,7 @@ func (r *Run) waitUntil(ctx context.Context, until time.Time) error {
 			Stage: string(plan.Age), Total: 1, Unit: "waits",
 			Detail: fmt.Sprintf("%s left, until superseded revisions are compacted", left.Round(time.Second)),
 		})
-		if err := r.sleep(ctx, min(left+time.Second, pollInterval)); err != nil {
+		if err := operation.Sleep(ctx, min(left+time.Second, operation.PollInterval)); err != nil {
 			return err
 		}
 	}

@@ -15,11 +15,10 @@ import (
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agreement"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/lock"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -35,25 +34,26 @@ var errChanged = errors.New("the nodes have changed since you were asked")
 
 // DoRepair brings the nodes to an agreement. It does what it finds to be done, or, with a finding that somebody has
 // consented to, that alone. The nodes that could not be looked at are those of the finding that it gives.
-func (r *Run) DoRepair(ctx context.Context, consented *Finding) (_ *Finding, err error) {
-	defer r.observer.Reacher.Close()
-	waiting := func(text string) { r.Emit(event.Notice{Text: text}) }
-	ctx, r.lock, err = lock.Acquire(ctx, r.cluster.Typed.CoordinationV1(), r.holder(), waiting)
-	if err != nil {
+func (r *Run) DoRepair(ctx context.Context, consented *Finding) (*Finding, error) {
+	var found *Finding
+	err := r.Hold(ctx, func(ctx context.Context) (err error) {
+		found, err = r.repair(ctx, consented)
+		return err
+	})
+	return found, err
+}
+
+// repair is DoRepair while the lock is held.
+func (r *Run) repair(ctx context.Context, consented *Finding) (*Finding, error) {
+	if err := r.Sweep(ctx); err != nil {
 		return nil, err
-	}
-	defer func() { err = errors.Join(err, r.dismiss(ctx), r.runner.Drain(ctx, r.id), r.lock.Release(ctx)) }()
-	if swept, err := r.runner.Sweep(ctx, r.id); err != nil {
-		return nil, err
-	} else if swept > 0 {
-		r.Emit(event.Notice{Text: fmt.Sprintf("%d Job(s) of an earlier run removed", swept)})
 	}
 	// Whoever held the lock before may have changed what was seen.
 	silent, err := r.lookToRepair(ctx)
 	if err != nil {
 		return nil, r.explainRepair(ctx, "inspect", err)
 	}
-	if err := r.inspect(ctx); err != nil {
+	if err := r.Inspect(ctx); err != nil {
 		return nil, r.explainRepair(ctx, "inspect", err)
 	}
 	found, err := r.finding(ctx, silent)
@@ -80,7 +80,13 @@ func (r *Run) followAgreement(ctx context.Context, found *Finding) error {
 		if step.Kind == agreement.Done {
 			return nil
 		}
-		if err := r.doAgreement(ctx, o, step); err != nil {
+		err = r.doAgreement(ctx, o, step)
+		if r.Replan(err) {
+			if err = r.Inspect(ctx); err == nil {
+				continue
+			}
+		}
+		if err != nil {
 			return r.explainRepair(ctx, string(step.Kind), err)
 		}
 	}
@@ -88,30 +94,23 @@ func (r *Run) followAgreement(ctx context.Context, found *Finding) error {
 
 // doAgreement carries out one step and tells of it.
 func (r *Run) doAgreement(ctx context.Context, o agreement.Observed, step agreement.Step) error {
-	started := time.Now()
-	r.number++
-	total, text := r.number, agreementText(step)
+	told := operation.Step{Stage: string(step.Kind), Text: agreementText(step)}
 	if ahead, err := agreement.Preview(o); err == nil {
-		total = r.number - 1 + len(ahead) - 1
+		const thisAndDone = 2
+		told.Ahead = len(ahead) - thisAndDone
 	}
-	r.Emit(event.StepStarted{Number: r.number, Total: total, Stage: string(step.Kind), Text: text})
-	var err error
-	if step.Kind == agreement.Await {
-		err = r.awaitAgreed(ctx, o)
-	} else {
-		err = r.pushAgreement(ctx, step, o.Silent)
-	}
-	if err != nil {
-		return err
-	}
-	r.Emit(event.StepDone{Number: r.number, Total: total, Stage: string(step.Kind), Text: text, Elapsed: time.Since(started)})
-	return nil
+	return r.Step(told, func() (string, error) {
+		if step.Kind == agreement.Await {
+			return "", r.awaitAgreed(ctx, o)
+		}
+		return "", r.pushAgreement(ctx, step, o.Silent)
+	})
 }
 
 // awaitAgreed waits until each kube-apiserver has loaded its file. One that ran another until then counts as one whose file
 // is changed.
 func (r *Run) awaitAgreed(ctx context.Context, o agreement.Observed) error {
-	if err := r.dismiss(ctx); err != nil {
+	if err := r.Dismiss(ctx); err != nil {
 		return err
 	}
 	if ranAnother(o) && !r.distrusted {
@@ -119,8 +118,7 @@ func (r *Run) awaitAgreed(ctx context.Context, o agreement.Observed) error {
 			return err
 		}
 	}
-	_, err := r.await(ctx)
-	return err
+	return r.Await(ctx)
 }
 
 // ranAnother tells whether a kube-apiserver may have loaded anything but the file that its node has.
@@ -145,12 +143,12 @@ func (r *Run) forgetProofs(ctx context.Context, step agreement.Step) error {
 }
 
 func (r *Run) takeProofsBack(ctx context.Context) error {
-	now, err := r.cluster.Now(ctx)
+	now, err := r.Cluster.Now(ctx)
 	if err != nil {
 		return err
 	}
 	r.distrusted = true
-	return r.ledger().Update(ctx, func(l *ledger.Ledger) { distrust(l, r.files, now) })
+	return r.Ledger().Update(ctx, func(l *ledger.Ledger) { distrust(l, r.Files, now) })
 }
 
 // hadAgreed tells whether each kube-apiserver has loaded the very file that the step gives to others.
@@ -180,22 +178,22 @@ func distrust(l *ledger.Ledger, files map[string]agentapi.State, now time.Time) 
 // toAgree puts together what package agreement looks at. After a push nothing counts as loaded before it was awaited. It
 // is an error if a kube-apiserver does not say what it has loaded: that must not look like one that can't say it.
 func (r *Run) toAgree(ctx context.Context, silent []Silent) (agreement.Observed, error) {
-	evidence, failed := r.observer.Instances(ctx, r.view.ControlPlane)
-	r.view.Evidence, r.view.Errors = evidence, failed
+	evidence, failed := r.Observer.Instances(ctx, r.View.ControlPlane)
+	r.View.Evidence, r.View.Errors = evidence, failed
 	o := agreement.Observed{}
 	for _, s := range silent {
 		o.Silent = append(o.Silent, s.Node)
 	}
-	for _, in := range r.view.ControlPlane.Instances {
-		file := r.files[in.Node]
+	for _, in := range r.View.ControlPlane.Instances {
+		file := r.Files[in.Node]
 		e, ok := evidence[in.Node]
 		if !ok {
 			return agreement.Observed{}, fmt.Errorf("the kube-apiserver on node %s can't be asked what it has loaded: %v", in.Node, failed[in.Node])
 		}
 		n := agreement.Node{
-			Name: in.Node, Digest: file.Digest, Config: file.Config, History: configs(file.History),
+			Name: in.Node, Digest: file.Digest, Config: file.Config, History: operation.Configs(file.History),
 			HighestWritten: file.HighestWritten, HistoryDamaged: file.HistoryDamaged, TellsLoaded: e.TellsHash, Loaded: e.Hash,
-			Proven:   file.Digest != "" && !r.unproven[in.Node] && e.Proves(file.Digest, file.ModTime).Loaded,
+			Proven:   file.Digest != "" && !r.Unproven[in.Node] && e.Proves(file.Digest, file.ModTime).Loaded,
 			Rejected: !file.ModTime.IsZero() && e.FailedSince(file.ModTime),
 		}
 		if file.Problem != nil && file.Config == nil {
@@ -238,25 +236,25 @@ func (r *Run) explainRepair(ctx context.Context, stage string, err error) error 
 		return nil
 	}
 	var hints []string
-	if r.pushed || errors.Is(err, errChanged) {
+	if r.Pushed || errors.Is(err, errChanged) {
 		hints = []string{"go on with: " + repairCommand}
 	}
 	if refusal, ok := errors.AsType[*agreement.Refusal](err); ok {
 		err, hints = hint.New(err, refusal.Hints...), nil
 	}
 	safe := "nothing was changed"
-	if r.pushed {
+	if r.Pushed {
 		safe = "safe to stop here: no key was taken out of any file, and no kube-apiserver writes with a key that another can't read and could before"
 	}
-	return interrupted(ctx, hint.AtStage(err, stage, safe, hints...))
+	return operation.Interrupted(ctx, hint.AtStage(err, stage, safe, hints...))
 }
 
 // RepairResult is one sentence on what the repair has done, and what comes next, empty if nothing does.
 func (r *Run) RepairResult(ctx context.Context) (result, next string) {
-	if !r.pushed {
-		return fmt.Sprintf("nothing to repair: %s, and %s loaded it", haveFile(r.view.ControlPlane.Names(), r.Digest()), r.everyInstance()), ""
+	if !r.Pushed {
+		return fmt.Sprintf("nothing to repair: %s, and %s loaded it", haveFile(r.View.ControlPlane.Names(), r.Digest()), r.EveryInstance()), ""
 	}
-	result = fmt.Sprintf("repaired: %s, and %s loaded it", haveFile(r.view.ControlPlane.Names(), r.Digest()), r.everyInstance())
+	result = fmt.Sprintf("repaired: %s, and %s loaded it", haveFile(r.View.ControlPlane.Names(), r.Digest()), r.EveryInstance())
 	return result, r.afterRepair(ctx)
 }
 
@@ -270,7 +268,7 @@ func haveFile(nodes []string, digest string) string {
 // afterRepair is the command that lets the data follow the agreed write keys: what nodes have stored meanwhile may be
 // under others.
 func (r *Run) afterRepair(ctx context.Context) string {
-	book, _, err := r.ledger().Load(ctx)
+	book, _, err := r.Ledger().Load(ctx)
 	if open := book.Open(); err == nil && open != nil {
 		verb := open.Command
 		if verb == "" {
@@ -278,7 +276,7 @@ func (r *Run) afterRepair(ctx context.Context) string {
 		}
 		return fmt.Sprintf("the %s to key %s that has begun before goes on with: %s %s --resume", nounOf(verb), open.To, project.Command, verb)
 	}
-	config := r.agreed()
+	config := r.Agreed()
 	names := migrator.Names(r.encrypted(config))
 	const many = 8
 	switch {

@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 )
 
 // TestDistrust: a file that was put back may have the digest of one that was proven, and a node may have written with
@@ -131,11 +132,11 @@ func TestSilentIsMendedByTwoCommands(t *testing.T) {
 
 func TestExplainRepair(t *testing.T) {
 	t.Parallel()
-	r := &Run{}
+	r := &Run{Operation: &operation.Operation{}}
 	refused := &agreement.Refusal{Reason: "two keys", Hints: []string{"look"}}
 	assert.Equal(t, "error: two keys\n  stage: plan (nothing was changed)\n  hint:  look\n", hint.Render(r.explainRepair(t.Context(), "plan", refused)))
 	assert.Contains(t, hint.Render(r.explainRepair(t.Context(), "plan", errChanged)), "hint:  go on with: kubectl encryption repair\n")
-	r.pushed = true
+	r.Pushed = true
 	text := hint.Render(r.explainRepair(t.Context(), "agree", errors.New("broken")))
 	assert.Contains(t, text, "stage: agree (safe to stop here: no key was taken out of any file")
 	assert.Contains(t, text, "hint:  go on with: kubectl encryption repair\n")

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"reflect"
 	"slices"
 	"strings"
@@ -19,8 +18,8 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
@@ -58,20 +57,8 @@ func (r *Run) FindRepair(ctx context.Context) (_ *Finding, err error) {
 	if err != nil {
 		return nil, r.explainRepair(ctx, "inspect", err)
 	}
-	var specs []nodejob.Spec
-	for _, in := range r.view.ControlPlane.Instances {
-		file := r.fileOn(in)
-		specs = append(specs, nodejob.Spec{
-			Node: in.Node, Run: r.id, Image: r.Image, ConfigDir: path.Dir(file), ConfigFile: path.Base(file), Reader: true,
-		})
-	}
-	defer func() { err = errors.Join(err, r.runner.Drain(ctx, r.id)) }()
-	agents, err := r.runner.Start(ctx, specs)
-	if err != nil {
-		return nil, r.explainRepair(ctx, "inspect", err)
-	}
-	r.files, err = inspectAll(ctx, agents)
-	if err := errors.Join(err, agents.Close(ctx)); err != nil {
+	defer func() { err = errors.Join(err, r.Drain(ctx)) }()
+	if err := r.Glance(ctx); err != nil {
 		return nil, r.explainRepair(ctx, "inspect", err)
 	}
 	found, err := r.finding(ctx, silent)
@@ -92,10 +79,10 @@ func (r *Run) finding(ctx context.Context, silent []Silent) (*Finding, error) {
 
 // lookToRepair looks at the control plane and leaves out the nodes that can't be asked. What is left must be in order.
 func (r *Run) lookToRepair(ctx context.Context) ([]Silent, error) {
-	if err := r.cluster.CheckAccess(ctx, Permissions()); err != nil {
+	if err := r.Cluster.CheckAccess(ctx, operation.Permissions()); err != nil {
 		return nil, err
 	}
-	view, err := r.observer.Look(ctx)
+	view, err := r.Observer.Look(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -110,8 +97,8 @@ func (r *Run) lookToRepair(ctx context.Context) ([]Silent, error) {
 	if err := view.Usable(); err != nil {
 		return nil, err
 	}
-	r.view = view
-	if r.served, err = r.cluster.Resources(ctx); err != nil {
+	r.View = view
+	if r.served, err = r.Cluster.Resources(ctx); err != nil {
 		return nil, err
 	}
 	return silent, nil
@@ -151,7 +138,7 @@ func reasons(silent []Silent) string {
 
 // recheckRepair looks at the control plane again before a file is changed: it must be what the step was found for.
 func (r *Run) recheckRepair(ctx context.Context, silent []string) error {
-	before := r.view.ControlPlane.Names()
+	before := r.View.ControlPlane.Names()
 	now, err := r.lookToRepair(ctx)
 	if err != nil {
 		return err
@@ -160,9 +147,9 @@ func (r *Run) recheckRepair(ctx context.Context, silent []string) error {
 	for _, s := range now {
 		names = append(names, s.Node)
 	}
-	if !slices.Equal(silent, names) || !slices.Equal(before, r.view.ControlPlane.Names()) {
+	if !slices.Equal(silent, names) || !slices.Equal(before, r.View.ControlPlane.Names()) {
 		return fmt.Errorf("the control plane has changed: the nodes that can be asked were %s and are %s",
-			strings.Join(before, ", "), strings.Join(r.view.ControlPlane.Names(), ", "))
+			strings.Join(before, ", "), strings.Join(r.View.ControlPlane.Names(), ", "))
 	}
 	return nil
 }
@@ -179,7 +166,7 @@ func (r *Run) decideAgreementAgain(ctx context.Context, step agreement.Step, sil
 		return err
 	}
 	if !reflect.DeepEqual(again, step) {
-		return errReplan
+		return operation.ErrReplan
 	}
 	return r.recheckRepair(ctx, silent)
 }
@@ -236,7 +223,7 @@ func repairWarnings(f *Finding, differences []agreement.Difference) (list []stri
 		}
 	}
 	if len(back) > 0 {
-		list = append(list, fmt.Sprintf("from histories alone, as read keys, since nothing proves that they are not needed: %s", keyNames(back)))
+		list = append(list, fmt.Sprintf("from histories alone, as read keys, since nothing proves that they are not needed: %s", encconfig.KeyNames(back)))
 	}
 	return list
 }

@@ -5,21 +5,18 @@ package rotate
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agreement"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 )
 
 // pushAgreement has the files of a step made, and puts them on their nodes. A step that does not fit any more is planned
 // again by the caller.
 func (r *Run) pushAgreement(ctx context.Context, step agreement.Step, silent []string) error {
-	err := r.withAgents(ctx, func(agents *nodejob.Agents) error {
+	return r.WithAgents(ctx, func(agents *nodejob.Agents) error {
 		if err := r.decideAgreementAgain(ctx, step, silent); err != nil {
 			return err
 		}
@@ -32,13 +29,6 @@ func (r *Run) pushAgreement(ctx context.Context, step agreement.Step, silent []s
 		}
 		return r.installAgreement(ctx, agents, step, composed)
 	})
-	if errors.Is(err, errReplan) && r.replans < maxReplans {
-		r.replans++
-		r.number--
-		r.Emit(event.Notice{Text: err.Error() + ": planning again"})
-		return r.inspect(ctx)
-	}
-	return err
 }
 
 // compose has the base's agent make the files, and checks that they say what they shall.
@@ -49,7 +39,7 @@ func (r *Run) compose(ctx context.Context, agents *nodejob.Agents, step agreemen
 	}
 	c := &agentapi.Composition{Base: step.BaseDigest, Exported: exported}
 	for _, t := range step.Targets {
-		c.Wanted = append(c.Wanted, agentapi.Wanted{Node: t.Node, From: t.From, PublicKey: r.files[t.Node].PublicKey, Rules: t.Want.Rules})
+		c.Wanted = append(c.Wanted, agentapi.Wanted{Node: t.Node, From: t.From, PublicKey: r.Files[t.Node].PublicKey, Rules: t.Want.Rules})
 	}
 	answer, err := agents.Sessions[step.Base].Ask(ctx, agentapi.Request{Op: agentapi.Compose, Compose: c})
 	if err != nil {
@@ -76,7 +66,7 @@ func (r *Run) export(ctx context.Context, agents *nodejob.Agents, step agreement
 	var list []agentapi.Exported
 	for _, node := range sortedNodes(wanted) {
 		answer, err := agents.Sessions[node].Ask(ctx, agentapi.Request{Op: agentapi.Export, Export: &agentapi.Exporting{
-			Keys: wanted[node], Recipient: step.Base, PublicKey: r.files[step.Base].PublicKey,
+			Keys: wanted[node], Recipient: step.Base, PublicKey: r.Files[step.Base].PublicKey,
 		}})
 		if err != nil {
 			return nil, err
@@ -89,28 +79,11 @@ func (r *Run) export(ctx context.Context, agents *nodejob.Agents, step agreement
 	return list, nil
 }
 
-// installAgreement hands the sealed files to their nodes and checks what they then have.
+// installAgreement hands the sealed files to their nodes.
 func (r *Run) installAgreement(ctx context.Context, agents *nodejob.Agents, step agreement.Step, composed *agentapi.Composed) error {
-	r.pushed = true
-	from := map[string]string{}
+	files := map[string]agentapi.Installation{}
 	for _, t := range step.Targets {
-		r.unproven[t.Node] = true
-		from[t.Node] = t.From
+		files[t.Node] = agentapi.Installation{From: t.From, To: composed.Configs[t.Node].Digest, Sealed: composed.Sealed[t.Node]}
 	}
-	// An interruption waits for the answers, as in install.
-	states, err := askAll(context.WithoutCancel(ctx), agents, sortedNodes(from), func(node string) agentapi.Request {
-		return agentapi.Request{Op: agentapi.Install, Install: &agentapi.Installation{
-			From: from[node], To: composed.Configs[node].Digest, Sealed: composed.Sealed[node],
-		}}
-	})
-	maps.Copy(r.files, states)
-	if err != nil {
-		return err
-	}
-	for node, s := range states {
-		if s.Digest != composed.Configs[node].Digest {
-			return fmt.Errorf("node %s has another configuration than it was given", node)
-		}
-	}
-	return nil
+	return r.Install(ctx, agents, files)
 }

@@ -12,10 +12,9 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
 func (r *Run) encrypted(d encconfig.Description) []kube.Resource {
@@ -32,7 +31,7 @@ func (r *Run) covered(d encconfig.Description) []kube.Resource {
 // checkRoom refuses a goal whose migration etcd has no room for, before anything is changed. What has begun is not
 // refused: it pauses where room is short.
 func (r *Run) checkRoom(ctx context.Context, o plan.Observed) error {
-	return r.room(ctx, r.view.ControlPlane, r.rewritten(o))
+	return r.room(ctx, r.View.ControlPlane, r.rewritten(o))
 }
 
 // storable tells whether a resource can be migrated, whatever its keys are.
@@ -42,7 +41,7 @@ func (r *Run) storable(res kube.Resource) bool {
 
 // checkResources finds out what the server serves, and that the resources the user named are among it.
 func (r *Run) checkResources(ctx context.Context) error {
-	served, err := r.cluster.Resources(ctx)
+	served, err := r.Cluster.Resources(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,7 +66,7 @@ func (r *Run) checkResources(ctx context.Context) error {
 
 // permissions is all that the run will do.
 func (r *Run) permissions() []kube.Permission {
-	list := append(Permissions(), r.Migration.Permissions()...)
+	list := append(operation.Permissions(), r.Migration.Permissions()...)
 	if len(r.Ignore) > 0 {
 		list = append(list, observe.LeaveOutPermissions()...)
 	}
@@ -81,19 +80,6 @@ func (r *Run) permissions() []kube.Permission {
 	return list
 }
 
-// Permissions are what a change needs on every cluster; migrating a resource needs list and patch on it besides.
-func Permissions() []kube.Permission {
-	ns := project.Namespace
-	return append(slices.Concat(observe.Permissions(), nodejob.Permissions()),
-		kube.Permission{Verb: "create", Resource: "configmaps", Namespace: ns},
-		kube.Permission{Verb: "update", Resource: "configmaps", Namespace: ns},
-		kube.Permission{Verb: "get", Group: "coordination.k8s.io", Resource: "leases", Namespace: ns},
-		kube.Permission{Verb: "create", Group: "coordination.k8s.io", Resource: "leases", Namespace: ns},
-		kube.Permission{Verb: "update", Group: "coordination.k8s.io", Resource: "leases", Namespace: ns},
-		kube.Permission{Verb: "delete", Group: "coordination.k8s.io", Resource: "leases", Namespace: ns},
-	)
-}
-
 func migration(group, resource string) []kube.Permission {
 	return []kube.Permission{
 		{Verb: "list", Group: group, Resource: resource}, {Verb: "patch", Group: group, Resource: resource},
@@ -104,7 +90,7 @@ func migration(group, resource string) []kube.Permission {
 func (r *Run) checkMigration(ctx context.Context, d encconfig.Description) error {
 	asked := encconfig.Rule{Resources: slices.Concat(r.Resources, r.goal.Resources)}
 	if migrator.UsesWildcard(d) || migrator.UsesWildcard(encconfig.Description{Rules: []encconfig.Rule{asked}}) {
-		groups, err := r.cluster.AggregatedGroups(ctx)
+		groups, err := r.Cluster.AggregatedGroups(ctx)
 		if err != nil {
 			return fmt.Errorf("the configuration uses wildcards: %w", err)
 		}
@@ -116,5 +102,5 @@ func (r *Run) checkMigration(ctx context.Context, d encconfig.Description) error
 			list = append(list, migration(res.GVR.Group, res.GVR.Resource)...)
 		}
 	}
-	return r.cluster.CheckAccess(ctx, list)
+	return r.Cluster.CheckAccess(ctx, list)
 }

@@ -63,11 +63,11 @@ func (r *Run) goalBack(o plan.Observed) (plan.Goal, error) {
 
 // planRollback is the plan by what was seen of the nodes.
 func (r *Run) planRollback(ctx context.Context, p *v1alpha1.RotationPlan, on string) (*v1alpha1.RotationPlan, error) {
-	if open := r.view.Ledger.Open(); open != nil {
+	if open := r.View.Ledger.Open(); open != nil {
 		return nil, r.explain(ctx, "plan", underWay(*open))
 	}
-	r.files = maps.Clone(r.Seen)
-	defer func() { r.files, r.goal = nil, plan.Goal{} }()
+	r.Files = maps.Clone(r.Seen)
+	defer func() { r.Files, r.goal = nil, plan.Goal{} }()
 	o, err := r.observed(ctx)
 	if err != nil {
 		return nil, r.explain(ctx, "plan", err)
@@ -77,7 +77,7 @@ func (r *Run) planRollback(ctx context.Context, p *v1alpha1.RotationPlan, on str
 	}
 	p.Goal = fmt.Sprintf("roll back to key %s%s", r.goal.Target, on)
 	if agreed := o.Agreed(); agreed != nil {
-		o.Progress = r.followed(r.view.Ledger.Trusted(r.goal.Target, agreed.Digest), *agreed)
+		o.Progress = r.followed(r.View.Ledger.Trusted(r.goal.Target, agreed.Digest), *agreed)
 	}
 	steps, err := plan.Preview(o, r.goal)
 	if err != nil {
@@ -100,13 +100,13 @@ func (r *Run) planRollback(ctx context.Context, p *v1alpha1.RotationPlan, on str
 
 // staying are the keys that read and do not write in a configuration.
 func staying(d encconfig.Description) string {
-	return keyNames(slices.DeleteFunc(d.Keys(), d.Writes))
+	return encconfig.KeyNames(slices.DeleteFunc(d.Keys(), d.Writes))
 }
 
 // rolledBack says what a rollback has done.
 func (r *Run) rolledBack() string {
 	text := fmt.Sprintf("rolled back to key %s: it writes on every kube-apiserver; %s", r.goal.Target, r.migrated())
-	if others := staying(r.agreed()); others != "" {
+	if others := staying(r.Agreed()); others != "" {
 		text += "; read keys are " + others
 	}
 	return text

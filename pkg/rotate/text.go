@@ -15,7 +15,6 @@ import (
 
 // The stages that the ledger and the events name besides the changes themselves.
 const (
-	stageAwait       = "await"
 	stagePrune       = "prune"
 	stageUndo        = "undo"
 	stageMigrateOnly = "migrate-only"
@@ -43,7 +42,7 @@ func (r *Run) text(s plan.Step) string {
 	case plan.AwaitEdit:
 		return "wait until the kube-apiserver on " + s.Targets[0] + " is ready again, watched by a guard on the node"
 	case plan.Await:
-		return fmt.Sprintf("wait until %s loaded the file of its node (it looks once a minute)", r.everyInstance())
+		return fmt.Sprintf("wait until %s loaded the file of its node (it looks once a minute)", r.EveryInstance())
 	case plan.EditManifest:
 		return r.editText(s)
 	case plan.KubeadmConfig:
@@ -122,7 +121,7 @@ func (r *Run) pushText(s plan.Step) string {
 	case s.Change.Kind == encconfig.Promote:
 		return fmt.Sprintf("promote key %s to write key%s on %s", k, r.scopeText(), nodes)
 	case s.Change.Kind == encconfig.Remove:
-		return fmt.Sprintf("take keys out that nothing needs any more (%s) on %s", keyNames(s.Change.Keys), nodes)
+		return fmt.Sprintf("take keys out that nothing needs any more (%s) on %s", encconfig.KeyNames(s.Change.Keys), nodes)
 	default:
 		return fmt.Sprintf("give %s the file of %s", nodes, s.Source)
 	}
@@ -134,21 +133,6 @@ func (r *Run) scopeText() string {
 		return ""
 	}
 	return " for " + strings.Join(r.goal.Resources, ", ")
-}
-
-func (r *Run) everyInstance() string {
-	if n := len(r.view.ControlPlane.Instances); n > 1 {
-		return fmt.Sprintf("each of the %d kube-apiservers has", n)
-	}
-	return "the kube-apiserver has"
-}
-
-func keyNames(list []encconfig.Key) string {
-	parts := make([]string, len(list))
-	for i, k := range list {
-		parts[i] = k.String()
-	}
-	return strings.Join(parts, ", ")
 }
 
 // standing says whether it is safe to stop where the run is, and how to go on or back. It is judged by what the
@@ -173,7 +157,7 @@ func (r *Run) standing() (safe string, hints []string) {
 	}
 	has, writes := r.reached()
 	switch {
-	case r.goal.Target == (encconfig.Key{}) || !has && !r.pushed:
+	case r.goal.Target == (encconfig.Key{}) || !has && !r.Pushed:
 		if r.record.ID != "" {
 			return "nothing was changed on any node", ways
 		}
@@ -189,7 +173,7 @@ func (r *Run) standing() (safe string, hints []string) {
 
 // reached tells how far the goal's key has come: into a file, and to the front of one.
 func (r *Run) reached() (has, writes bool) {
-	for _, f := range r.files {
+	for _, f := range r.Files {
 		has = has || f.Config != nil && f.Config.Has(r.goal.Target)
 		writes = writes || f.Config != nil && f.Config.Writes(r.goal.Target)
 	}
@@ -211,4 +195,12 @@ func (r *Run) standingOnOff(resume string) (safe string, hints []string) {
 		return "safe to stop here: nothing is encrypted with the new key yet", []string{resume}
 	}
 	return "safe to stop here: nothing is encrypted with the new key yet", []string{resume, "or take it back with: " + project.Command + " disable --remove-flags"}
+}
+
+// resumeCommand is how the same is gone on with.
+func (r *Run) resumeCommand() string {
+	if r.named() {
+		return project.Command + " " + string(r.Mode) + " --resume" + r.ignoring()
+	}
+	return project.Command + " rotate --resume" + r.ignoring()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 )
 
@@ -27,16 +28,16 @@ func config(keys ...encconfig.Key) *encconfig.Description {
 
 // at is a run to key 2 on nodes that have the given configurations.
 func at(mode Mode, configs map[string]*encconfig.Description) *Run {
-	r := &Run{Options: Options{Mode: mode}}
+	r := &Run{Operation: &operation.Operation{}, Options: Options{Mode: mode}}
 	r.goal = plan.Goal{Target: key("2"), Abort: mode == Abort}
-	r.view = &observe.View{ControlPlane: &controlplane.ControlPlane{}}
-	r.files = map[string]agentapi.State{}
+	r.View = &observe.View{ControlPlane: &controlplane.ControlPlane{}}
+	r.Files = map[string]agentapi.State{}
 	for _, node := range slices.Sorted(maps.Keys(configs)) {
 		c := configs[node]
-		r.view.ControlPlane.Instances = append(r.view.ControlPlane.Instances, controlplane.Instance{
+		r.View.ControlPlane.Instances = append(r.View.ControlPlane.Instances, controlplane.Instance{
 			Node: node, Manifest: controlplane.Manifest{ConfigPath: "/enc/config.yaml", HostDir: "/enc", File: "config.yaml", AutomaticReload: true},
 		})
-		r.files[node] = agentapi.State{Config: c}
+		r.Files[node] = agentapi.State{Config: c}
 	}
 	return r
 }
@@ -100,7 +101,7 @@ func TestStanding(t *testing.T) {
 		"a push has begun, and may have reached a node": {
 			Begin,
 			nodes{"n1": before, "n2": before},
-			func(r *Run) { r.record.ID, r.pushed = "run1", true },
+			func(r *Run) { r.record.ID, r.Pushed = "run1", true },
 			"safe to stop here: nothing is written with the new key yet",
 			[]string{resume, abort},
 		},

@@ -105,7 +105,7 @@ func named(names []string, known []encconfig.Key) ([]encconfig.Key, error) {
 		case len(found) == 0:
 			return nil, hint.Errorf("see what there is with: "+project.Command+" history", "no node has a key %s", name)
 		case len(found) > 1:
-			return nil, fmt.Errorf("key %s is not one: %s", name, keyNames(found))
+			return nil, fmt.Errorf("key %s is not one: %s", name, encconfig.KeyNames(found))
 		case !slices.ContainsFunc(list, found[0].Is):
 			list = append(list, found[0])
 		}

@@ -23,7 +23,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/verify"
 )
 
@@ -39,7 +39,7 @@ func TestClusterRoleGrantsWhatTheProgramAsksFor(t *testing.T) {
 	granted, _ := loadRoles(t)
 	viewer, operator := granted["kubectl-encryption-viewer"], granted["kubectl-encryption-operator"]
 	assert.ElementsMatch(t, texts(observe.Permissions()), texts(viewer), "what viewers need for status")
-	changes := slices.Concat(rotate.Permissions(), migrations("secrets", "configmaps"), migrator.Courtesies(), observe.LeaveOutPermissions())
+	changes := slices.Concat(operation.Permissions(), migrations("secrets", "configmaps"), migrator.Courtesies(), observe.LeaveOutPermissions())
 	assert.ElementsMatch(t, texts(changes), texts(append(viewer, operator...)), "what operators need for changes")
 	assert.Subset(t, texts(append(viewer, operator...)), texts(verify.Permissions()), "what operators need to verify")
 	assert.Len(t, granted, 2, "roles that nobody needs")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/options"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
@@ -45,7 +46,7 @@ func NewCommand(shared options.Shared) *cobra.Command {
 			}
 			o := rotate.Options{
 				Mode: rotate.Enable, Continue: f.Resume, Provider: encconfig.Provider(f.Provider), Resources: f.Resources,
-				RollbackAfter: f.RollbackAfter, Keep: f.Keep, Ignore: f.IgnoreNode,
+				RollbackAfter: f.RollbackAfter, Keep: f.Keep, Settings: operation.Settings{Ignore: f.IgnoreNode},
 			}
 			if cmd.Flags().Changed("config-dir") {
 				o.ConfigDir = path.Clean(f.ConfigDir)

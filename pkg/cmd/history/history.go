@@ -20,7 +20,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/options"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/history"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/version"
 )
 
@@ -90,7 +90,7 @@ func (f *Flags) AddFlags(cmd *cobra.Command) {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.Image, "agent-image", version.Get().AgentImage, "Image of the agent that runs on control-plane nodes, by digest")
-	flags.DurationVar(&f.JobTimeout, "job-timeout", rotate.DefaultJobTimeout, "How long an agent may take to start on its node")
+	flags.DurationVar(&f.JobTimeout, "job-timeout", operation.DefaultJobTimeout, "How long an agent may take to start on its node")
 }
 
 // Validate checks the flags by themselves.

@@ -119,8 +119,7 @@ func (f *Flags) ToOptions() (*Options, func(), error) {
 	}
 	emit, closeSink := f.Sink("")
 	run, err := rotate.New(cluster, rotate.Options{
-		Mode: rotate.Join, Image: f.Agent.Image, JobTimeout: f.Agent.JobTimeout, ConvergeTimeout: f.Agent.ConvergeTimeout,
-		By: options.Who(), Emit: emit,
+		Mode: rotate.Join, Settings: f.Agent.Settings(emit),
 	})
 	if err != nil {
 		closeSink()

@@ -112,9 +112,7 @@ func (f *Flags) ToOptions() (*Options, event.Sink, func(), error) {
 	}
 	emit, closeSink := f.Sink(f.Output)
 	run, err := rotate.New(cluster, rotate.Options{
-		Mode: rotate.MigrateOnly, Resources: f.Resources,
-		Image: f.Agent.Image, JobTimeout: f.Agent.JobTimeout, ConvergeTimeout: f.Agent.ConvergeTimeout,
-		Migration: f.Migration.Settings(), By: options.Who(), Emit: emit,
+		Mode: rotate.MigrateOnly, Settings: f.Agent.Settings(emit), Resources: f.Resources, Migration: f.Migration.Settings(),
 	})
 	if err != nil {
 		closeSink()

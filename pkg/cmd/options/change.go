@@ -81,8 +81,9 @@ func (c *Change) RunAfter(ctx context.Context, look func(context.Context, *kube.
 	if err != nil {
 		return err
 	}
-	o.Image, o.JobTimeout, o.ConvergeTimeout = c.Agent.Image, c.Agent.JobTimeout, c.Agent.ConvergeTimeout
-	o.Migration, o.By, o.Emit = c.Migration.Settings(), Who(), emit
+	settings := c.Agent.Settings(emit)
+	settings.Ignore = o.Settings.Ignore
+	o.Settings, o.Migration = settings, c.Migration.Settings()
 	o.Count, o.DryRun = c.counter(cluster), c.DryRun
 	run, err := rotate.New(cluster, o)
 	if err != nil {

@@ -21,8 +21,8 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/printer"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/term"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/version"
 )
@@ -45,8 +45,8 @@ type Agent struct {
 // AddFlags registers the flags.
 func (a *Agent) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&a.Image, "agent-image", version.Get().AgentImage, "Image of the agent that runs on control-plane nodes, by digest")
-	flags.DurationVar(&a.JobTimeout, "job-timeout", rotate.DefaultJobTimeout, "How long an agent may take to start on its node")
-	flags.DurationVar(&a.ConvergeTimeout, "converge-timeout", rotate.DefaultConvergeTimeout,
+	flags.DurationVar(&a.JobTimeout, "job-timeout", operation.DefaultJobTimeout, "How long an agent may take to start on its node")
+	flags.DurationVar(&a.ConvergeTimeout, "converge-timeout", operation.DefaultConvergeTimeout,
 		"How long kube-apiservers may take to load a changed file; they look once a minute")
 }
 
@@ -59,6 +59,11 @@ func (a *Agent) Validate() error {
 		return errors.New("--agent-image must name an image")
 	}
 	return nil
+}
+
+// Settings are those of an operation that runs the agents.
+func (a *Agent) Settings(emit event.Sink) operation.Settings {
+	return operation.Settings{Image: a.Image, JobTimeout: a.JobTimeout, ConvergeTimeout: a.ConvergeTimeout, By: Who(), Emit: emit}
 }
 
 // Migration are the flags of commands that migrate.

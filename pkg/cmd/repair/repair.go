@@ -97,8 +97,7 @@ func (f *Flags) ToOptions() (*Options, func(), error) {
 	}
 	emit, closeSink := f.Sink(f.Output)
 	run, err := rotate.New(cluster, rotate.Options{
-		Mode: rotate.Repair, Image: f.Agent.Image, JobTimeout: f.Agent.JobTimeout, ConvergeTimeout: f.Agent.ConvergeTimeout,
-		By: options.Who(), Emit: emit,
+		Mode: rotate.Repair, Settings: f.Agent.Settings(emit),
 	})
 	if err != nil {
 		closeSink()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/options"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
 )
@@ -36,7 +37,9 @@ func NewCommand(shared options.Shared) *cobra.Command {
 			if err := f.Validate(); err != nil {
 				return err
 			}
-			return f.Run(cmd.Context(), rotate.Options{Mode: f.mode(), Provider: encconfig.Provider(f.Provider), Keep: f.Keep, Ignore: f.IgnoreNode})
+			return f.Run(cmd.Context(), rotate.Options{
+				Mode: f.mode(), Provider: encconfig.Provider(f.Provider), Keep: f.Keep, Settings: operation.Settings{Ignore: f.IgnoreNode},
+			})
 		},
 	}
 	f.AddFlags(cmd)

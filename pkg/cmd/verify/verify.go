@@ -23,7 +23,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/etcdkey"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/verify"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/version"
 )
@@ -136,7 +136,7 @@ func (f *Flags) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&f.Residue, "residue", false, "Search the files of etcd for what is left of values that are not under the present key, at 64 MiB/s at most")
 	flags.Float64Var(&f.MaxRate, "max-rate", 0, "Values per second at most that are read from etcd, at least 1; 0 is no limit")
 	flags.StringVar(&f.Image, "agent-image", version.Get().AgentImage, "Image of the agent that runs on a control-plane node, by digest")
-	flags.DurationVar(&f.JobTimeout, "job-timeout", rotate.DefaultJobTimeout, "How long an agent may take to start on its node")
+	flags.DurationVar(&f.JobTimeout, "job-timeout", operation.DefaultJobTimeout, "How long an agent may take to start on its node")
 	flags.StringVar(&f.Snapshot, "snapshot", "", "Read this snapshot of etcd, or db file of a stopped member, instead of a cluster")
 	flags.StringVar(&f.Config, "config", "", "With --snapshot: the EncryptionConfiguration to judge by")
 	flags.StringVar(&f.Prefix, "etcd-prefix", etcdkey.DefaultPrefix, "With --snapshot: the kube-apiservers' flag of this name")

@@ -1,0 +1,76 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package operation
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+)
+
+// StageAwait is the stage of waiting until every kube-apiserver has loaded its file.
+const StageAwait = "await"
+
+// Await waits until every instance has proven the configuration of its own node. It never takes time passed for a
+// proof; when its own time is over it ends in "not yet", from which a run is resumed.
+func (o *Operation) Await(ctx context.Context) error {
+	deadline := time.Now().Add(o.ConvergeTimeout)
+	total := len(o.Readers())
+	for {
+		lagging := o.lagging(ctx)
+		o.Emit(event.StepProgress{
+			Stage: StageAwait, Done: total - len(lagging), Total: total, Unit: "kube-apiservers", Detail: strings.Join(lagging, "; "),
+		})
+		if len(lagging) == 0 {
+			clear(o.Unproven)
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return o.notYet(lagging)
+		}
+		if err := Sleep(ctx, PollInterval); err != nil {
+			return err
+		}
+	}
+}
+
+// notYet is the end of the waiting. Before 1.34 there is a case in which it would never end: a file that is written
+// again with the bytes that are loaded already is no reload, so nothing proves it but a restart.
+func (o *Operation) notYet(lagging []string) error {
+	e := &hint.Error{
+		Err:  fmt.Errorf("not every kube-apiserver has loaded its file within %s: %s", o.ConvergeTimeout, strings.Join(lagging, "; ")),
+		Exit: hint.ExitTimeout,
+	}
+	for _, evidence := range o.View.Evidence {
+		if !evidence.TellsHash {
+			e.Hints = []string{"before Kubernetes 1.34 a kube-apiserver may load a file without telling: restart the one that lags, then go on"}
+		}
+	}
+	return e
+}
+
+// lagging says which instances have not proven their file yet, and why.
+func (o *Operation) lagging(ctx context.Context) []string {
+	evidence, failed := o.Observer.Instances(ctx, o.View.ControlPlane)
+	var list []string
+	for _, in := range o.Readers() {
+		file := o.Files[in.Node]
+		e, ok := evidence[in.Node]
+		switch verdict := e.Proves(file.Digest, file.ModTime); {
+		case !ok:
+			list = append(list, fmt.Sprintf("%s: %v", in.Node, failed[in.Node]))
+		case !verdict.Loaded && e.FailedSince(file.ModTime):
+			list = append(list, in.Node+": its last reload failed, see the log of its kube-apiserver")
+		case !verdict.Loaded:
+			list = append(list, in.Node+": "+verdict.Reason)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
