@@ -40,12 +40,20 @@ type Ledger struct {
 	Sightings []Sighting `json:"sightings,omitempty"`
 }
 
+// The commands that have records, besides rotate.
+const (
+	CommandEnable   = "enable"
+	CommandDisable  = "disable"
+	CommandRollback = "rollback"
+	CommandPrune    = "prune"
+)
+
 // Rotation is one rotation, or a migration on its own (To is then the key that was the write key already).
 type Rotation struct {
 	ID string `json:"id"`
 	// By is who ran it, as user@host.
 	By string `json:"by"`
-	// Command is what it belongs to: "enable" or "disable", empty for a rotation.
+	// Command is what it belongs to, empty for a rotation.
 	Command string          `json:"command,omitempty"`
 	From    []encconfig.Key `json:"from"`
 	To      encconfig.Key   `json:"to"`

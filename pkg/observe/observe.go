@@ -121,6 +121,19 @@ func (o *Observer) Instances(ctx context.Context, cp *controlplane.ControlPlane)
 	return evidence, failed
 }
 
+// Without takes a node, and what is said of it, out of a view: it is the one that is to be mended, or can't be asked.
+func (v *View) Without(node string) {
+	cp := *v.ControlPlane
+	cp.Instances = slices.DeleteFunc(slices.Clone(cp.Instances), func(in controlplane.Instance) bool { return in.Node == node })
+	if len(cp.Instances) == len(v.ControlPlane.Instances) {
+		return
+	}
+	cp.Disagreements = slices.DeleteFunc(slices.Clone(cp.Disagreements), func(s string) bool {
+		return strings.Contains(s, "node "+node+" ")
+	})
+	v.ControlPlane = &cp
+}
+
 // LoadedDigest is the one digest that all instances report, empty if they differ or one does not tell.
 func (v *View) LoadedDigest() string {
 	var digest string

@@ -177,7 +177,7 @@ func differ(o plan.Observed) error {
 	}
 	return hint.New(fmt.Errorf("the encryption configurations of the control-plane nodes differ: %s", strings.Join(parts, ", ")),
 		"if a rotation stopped half-way, go on with: "+project.Command+" rotate --resume",
-		"if somebody has edited a file, or a node has an older one, bring them to one with: "+repairCommand)
+		"if somebody has edited a file, or a node has an older one, bring them to one with: "+project.Command+" repair")
 }
 
 // takeUp makes a record that has not ended the run's own, and the last one.

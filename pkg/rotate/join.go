@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
@@ -17,7 +16,6 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
@@ -71,7 +69,7 @@ func (r *Run) lookForJoin(ctx context.Context, label string) error {
 		return err
 	}
 	all := view.ControlPlane.Names()
-	leaveOut(view, label)
+	view.Without(label)
 	if len(view.ControlPlane.Instances) == 0 && len(all) > 0 {
 		return hint.Errorf("look for the file in the history of that node, "+project.NodeHistoryDir,
 			"node %s is the only control-plane node: there is no other that could give it the file", label)
@@ -82,19 +80,6 @@ func (r *Run) lookForJoin(ctx context.Context, label string) error {
 	r.View = view
 	_, err = onePlace(view.ControlPlane.Instances)
 	return err
-}
-
-// leaveOut takes a node, and what is said of it, out of a view.
-func leaveOut(view *observe.View, node string) {
-	cp := *view.ControlPlane
-	cp.Instances = slices.DeleteFunc(slices.Clone(cp.Instances), func(in controlplane.Instance) bool { return in.Node == node })
-	if len(cp.Instances) == len(view.ControlPlane.Instances) {
-		return
-	}
-	cp.Disagreements = slices.DeleteFunc(slices.Clone(cp.Disagreements), func(s string) bool {
-		return strings.Contains(s, "node "+node+" ")
-	})
-	view.ControlPlane = &cp
 }
 
 // onePlace is where all nodes have the configuration: a further node gets it there too.
@@ -174,7 +159,7 @@ func (r *Run) sameFile(instances []controlplane.Instance) (string, error) {
 	if differ {
 		return "", hint.New(fmt.Errorf("the encryption configurations of the control-plane nodes differ: %s", strings.Join(found, ", ")),
 			"if a rotation stopped half-way, go on with: "+project.Command+" rotate --resume",
-			"else bring the nodes to one configuration with: "+repairCommand)
+			"else bring the nodes to one configuration with: "+project.Command+" repair")
 	}
 	return first, nil
 }

@@ -32,13 +32,13 @@ const (
 	// Abort takes a new key back that was never used.
 	Abort Mode = "abort"
 	// Enable turns encryption on, or changes its resources and provider where it is on.
-	Enable Mode = "enable"
+	Enable Mode = ledger.CommandEnable
 	// Disable turns encryption off, for some resources or for all.
-	Disable Mode = "disable"
+	Disable Mode = ledger.CommandDisable
 	// Rollback lets a key write again that has written before.
-	Rollback Mode = "rollback"
+	Rollback Mode = ledger.CommandRollback
 	// Prune takes keys out that are proven to be needed by nothing.
-	Prune Mode = "prune"
+	Prune Mode = ledger.CommandPrune
 	// MigrateOnly rewrites what is stale under the write key as it is.
 	MigrateOnly Mode = "migrate"
 )

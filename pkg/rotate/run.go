@@ -46,8 +46,6 @@ type Run struct {
 	usage   *Usage
 	dropped []encconfig.Key
 	forgot  bool
-	// distrusted: a repair has forgotten what was on record of the data.
-	distrusted bool
 	// mayWrite: a configuration that writes with the goal's key was sent to a node.
 	mayWrite bool
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/options"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/repair"
 )
 
 // Flags are the command's flags.
@@ -33,9 +33,9 @@ type Flags struct {
 
 // Repairer looks at nodes and brings them to one configuration.
 type Repairer interface {
-	FindRepair(ctx context.Context) (*rotate.Finding, error)
-	DoRepair(ctx context.Context, consented *rotate.Finding) (*rotate.Finding, error)
-	RepairResult(ctx context.Context) (result, next string)
+	Find(ctx context.Context) (*repair.Finding, error)
+	Do(ctx context.Context, consented *repair.Finding) (*repair.Finding, error)
+	Result(ctx context.Context) (result, next string)
 }
 
 // Options is what Run needs.
@@ -96,9 +96,7 @@ func (f *Flags) ToOptions() (*Options, func(), error) {
 		return nil, nil, err
 	}
 	emit, closeSink := f.Sink(f.Output)
-	run, err := rotate.New(cluster, rotate.Options{
-		Mode: rotate.Repair, Settings: f.Agent.Settings(emit),
-	})
+	run, err := repair.New(cluster, f.Agent.Settings(emit))
 	if err != nil {
 		closeSink()
 		return nil, nil, err
@@ -109,11 +107,11 @@ func (f *Flags) ToOptions() (*Options, func(), error) {
 // Run shows what differs, asks, and repairs.
 func (o *Options) Run(ctx context.Context) error {
 	started := time.Now()
-	found, err := o.Repairer.FindRepair(ctx)
+	found, err := o.Repairer.Find(ctx)
 	if err != nil {
 		return err
 	}
-	planned, err := rotate.RepairPlan(found, o.Cluster)
+	planned, err := repair.Plan(found, o.Cluster)
 	if err != nil {
 		return err
 	}
@@ -131,7 +129,7 @@ func (o *Options) Run(ctx context.Context) error {
 		if o.Consent.Yes {
 			consented = nil // whatever is found
 		}
-		if found, err = o.Repairer.DoRepair(ctx, consented); err != nil {
+		if found, err = o.Repairer.Do(ctx, consented); err != nil {
 			o.Emit(options.Failed(err))
 			return err
 		}
@@ -140,8 +138,8 @@ func (o *Options) Run(ctx context.Context) error {
 }
 
 // finish tells what was done, what comes next, and which nodes are left.
-func (o *Options) finish(ctx context.Context, found *rotate.Finding, started time.Time) error {
-	result, next := o.Repairer.RepairResult(ctx)
+func (o *Options) finish(ctx context.Context, found *repair.Finding, started time.Time) error {
+	result, next := o.Repairer.Result(ctx)
 	if len(found.Silent) > 0 {
 		o.Emit(event.Notice{Text: result})
 		err := left(found.Silent)
@@ -156,7 +154,7 @@ func (o *Options) finish(ctx context.Context, found *rotate.Finding, started tim
 }
 
 // left is the end of a repair that could not reach every node.
-func left(silent []rotate.Silent) error {
+func left(silent []repair.Silent) error {
 	e := &hint.Error{Safe: "safe to stop here: the other nodes have one configuration"}
 	var reasons []string
 	for _, s := range silent {

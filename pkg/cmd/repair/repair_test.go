@@ -23,7 +23,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
+	engine "github.com/kubectl-encryption/kubectl-encryption/pkg/repair"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -56,7 +56,7 @@ func healthy(name string, d encconfig.Description) agreement.Node {
 }
 
 // found is what a look at nodes has shown.
-func found(t *testing.T, silent []rotate.Silent, nodes ...agreement.Node) *rotate.Finding {
+func found(t *testing.T, silent []engine.Silent, nodes ...agreement.Node) *engine.Finding {
 	t.Helper()
 	o := agreement.Observed{Nodes: nodes}
 	for _, s := range silent {
@@ -64,11 +64,11 @@ func found(t *testing.T, silent []rotate.Silent, nodes ...agreement.Node) *rotat
 	}
 	steps, err := agreement.Preview(o)
 	require.NoError(t, err)
-	return &rotate.Finding{Observed: o, Silent: silent, Steps: steps}
+	return &engine.Finding{Observed: o, Silent: silent, Steps: steps}
 }
 
 // differing are three nodes: an older file, one with a key of its own, and none.
-func differing(t *testing.T, silent ...rotate.Silent) *rotate.Finding {
+func differing(t *testing.T, silent ...engine.Silent) *engine.Finding {
 	t.Helper()
 	newest := config("bbbbbbbbbbbbbbbb", gcm("2"), gcm("1"))
 	lost := healthy("n3", newest)
@@ -83,20 +83,20 @@ func differing(t *testing.T, silent ...rotate.Silent) *rotate.Finding {
 
 // repairer does nothing and says so.
 type repairer struct {
-	found, consented *rotate.Finding
+	found, consented *engine.Finding
 	done             bool
 	findErr, doErr   error
 	next             string
 }
 
-func (r *repairer) FindRepair(context.Context) (*rotate.Finding, error) { return r.found, r.findErr }
+func (r *repairer) Find(context.Context) (*engine.Finding, error) { return r.found, r.findErr }
 
-func (r *repairer) DoRepair(_ context.Context, consented *rotate.Finding) (*rotate.Finding, error) {
+func (r *repairer) Do(_ context.Context, consented *engine.Finding) (*engine.Finding, error) {
 	r.consented, r.done = consented, true
 	return r.found, r.doErr
 }
 
-func (r *repairer) RepairResult(context.Context) (result, next string) { return "repaired", r.next }
+func (r *repairer) Result(context.Context) (result, next string) { return "repaired", r.next }
 
 type outcome struct {
 	out, errOut string
@@ -122,7 +122,7 @@ func run(t *testing.T, r *repairer, flags repair.Flags) outcome {
 func TestRun_dryRunShowsWhatDiffers(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"", "json", "yaml"} {
-		r := &repairer{found: differing(t, rotate.Silent{Node: "n4", Reason: "the kube-apiserver on node n4 is not ready"})}
+		r := &repairer{found: differing(t, engine.Silent{Node: "n4", Reason: "the kube-apiserver on node n4 is not ready"})}
 		o := run(t, r, repair.Flags{DryRun: true, Output: format})
 		require.NoError(t, o.err)
 		assert.False(t, r.done)
@@ -181,7 +181,7 @@ func TestRun_errorsAreTold(t *testing.T) {
 
 func TestRun_aNodeThatIsDownIsNamedWithTheCommandsThatMendIt(t *testing.T) {
 	t.Parallel()
-	r := &repairer{found: differing(t, rotate.Silent{Node: "n4", Reason: "the kube-apiserver on node n4 is not ready"})}
+	r := &repairer{found: differing(t, engine.Silent{Node: "n4", Reason: "the kube-apiserver on node n4 is not ready"})}
 	o := run(t, r, repair.Flags{Consent: options.Consent{Yes: true}})
 	require.Error(t, o.err)
 	assert.Equal(t, 1, hint.ExitCode(o.err))

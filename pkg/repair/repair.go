@@ -1,13 +1,17 @@
 // Copyright The kubectl-encryption Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rotate
+// Package repair brings the files of all control-plane nodes to one agreed configuration: it asks package agreement for the next
+// step, does it, and asks again.
+//
+// It takes no key out of any file, and has no record of its own: what a repair is about is found out anew each time. Nodes that
+// can't be looked at are left as they are, and named.
+package repair
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,6 +20,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agreement"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
@@ -23,93 +28,109 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
-// Repair brings all control-plane nodes to one agreed configuration, see package agreement.
-const Repair Mode = "repair"
-
-// repairCommand is how a repair is gone on with: what it is about is found out anew each time.
-const repairCommand = project.Command + " repair"
+// command is how a repair is gone on with: what it is about is found out anew each time.
+const command = project.Command + " repair"
 
 // errChanged: what was consented to is not what there is any more.
 var errChanged = errors.New("the nodes have changed since you were asked")
 
-// DoRepair brings the nodes to an agreement. It does what it finds to be done, or, with a finding that somebody has
+// Run is one repair.
+type Run struct {
+	*operation.Operation
+	// served is what the API server serves.
+	served []kube.Resource
+	// distrusted: what was on record of the data is forgotten.
+	distrusted bool
+}
+
+// New prepares a repair. It sends no request.
+func New(c *kube.Cluster, s operation.Settings) (*Run, error) {
+	s.Name = "repair"
+	op, err := operation.New(c, s)
+	if err != nil {
+		return nil, err
+	}
+	return &Run{Operation: op}, nil
+}
+
+// Do brings the nodes to an agreement. It does what it finds to be done, or, with a finding that somebody has
 // consented to, that alone. The nodes that could not be looked at are those of the finding that it gives.
-func (r *Run) DoRepair(ctx context.Context, consented *Finding) (*Finding, error) {
+func (r *Run) Do(ctx context.Context, consented *Finding) (*Finding, error) {
 	var found *Finding
 	err := r.Hold(ctx, func(ctx context.Context) (err error) {
-		found, err = r.repair(ctx, consented)
+		found, err = r.held(ctx, consented)
 		return err
 	})
 	return found, err
 }
 
-// repair is DoRepair while the lock is held.
-func (r *Run) repair(ctx context.Context, consented *Finding) (*Finding, error) {
+// held is Do while the lock is held.
+func (r *Run) held(ctx context.Context, consented *Finding) (*Finding, error) {
 	if err := r.Sweep(ctx); err != nil {
 		return nil, err
 	}
 	// Whoever held the lock before may have changed what was seen.
-	silent, err := r.lookToRepair(ctx)
+	silent, err := r.look(ctx)
 	if err != nil {
-		return nil, r.explainRepair(ctx, "inspect", err)
+		return nil, r.explain(ctx, "inspect", err)
 	}
 	if err := r.Inspect(ctx); err != nil {
-		return nil, r.explainRepair(ctx, "inspect", err)
+		return nil, r.explain(ctx, "inspect", err)
 	}
 	found, err := r.finding(ctx, silent)
 	if err != nil {
-		return nil, r.explainRepair(ctx, "plan", err)
+		return nil, r.explain(ctx, "plan", err)
 	}
 	if consented != nil && !reflect.DeepEqual(consented.Steps, found.Steps) {
-		return nil, r.explainRepair(ctx, "plan", errChanged)
+		return nil, r.explain(ctx, "plan", errChanged)
 	}
-	return found, r.followAgreement(ctx, found)
+	return found, r.follow(ctx, found)
 }
 
-// followAgreement asks for the next step and does it, until there is none.
-func (r *Run) followAgreement(ctx context.Context, found *Finding) error {
+// follow asks for the next step and does it, until there is none.
+func (r *Run) follow(ctx context.Context, found *Finding) error {
 	for {
 		o, err := r.toAgree(ctx, found.Silent)
 		if err != nil {
-			return r.explainRepair(ctx, "plan", err)
+			return r.explain(ctx, "plan", err)
 		}
 		step, err := agreement.Next(o)
 		if err != nil {
-			return r.explainRepair(ctx, "plan", err)
+			return r.explain(ctx, "plan", err)
 		}
 		if step.Kind == agreement.Done {
 			return nil
 		}
-		err = r.doAgreement(ctx, o, step)
+		err = r.do(ctx, o, step)
 		if r.Replan(err) {
 			if err = r.Inspect(ctx); err == nil {
 				continue
 			}
 		}
 		if err != nil {
-			return r.explainRepair(ctx, string(step.Kind), err)
+			return r.explain(ctx, string(step.Kind), err)
 		}
 	}
 }
 
-// doAgreement carries out one step and tells of it.
-func (r *Run) doAgreement(ctx context.Context, o agreement.Observed, step agreement.Step) error {
-	told := operation.Step{Stage: string(step.Kind), Text: agreementText(step)}
+// do carries out one step and tells of it.
+func (r *Run) do(ctx context.Context, o agreement.Observed, step agreement.Step) error {
+	told := operation.Step{Stage: string(step.Kind), Text: text(step)}
 	if ahead, err := agreement.Preview(o); err == nil {
 		const thisAndDone = 2
 		told.Ahead = len(ahead) - thisAndDone
 	}
 	return r.Step(told, func() (string, error) {
 		if step.Kind == agreement.Await {
-			return "", r.awaitAgreed(ctx, o)
+			return "", r.await(ctx, o)
 		}
-		return "", r.pushAgreement(ctx, step, o.Silent)
+		return "", r.push(ctx, step, o.Silent)
 	})
 }
 
-// awaitAgreed waits until each kube-apiserver has loaded its file. One that ran another until then counts as one whose file
+// await waits until each kube-apiserver has loaded its file. One that ran another until then counts as one whose file
 // is changed.
-func (r *Run) awaitAgreed(ctx context.Context, o agreement.Observed) error {
+func (r *Run) await(ctx context.Context, o agreement.Observed) error {
 	if err := r.Dismiss(ctx); err != nil {
 		return err
 	}
@@ -169,7 +190,7 @@ func distrust(l *ledger.Ledger, files map[string]agentapi.State, now time.Time) 
 		if rec.Config = nil; rec.CompletionTime != nil {
 			continue
 		}
-		if rec.Migrations, rec.SettleTime = nil, nil; rec.Command == string(Prune) {
+		if rec.Migrations, rec.SettleTime = nil, nil; rec.Command == ledger.CommandPrune {
 			rec.CompletionTime, rec.Aborted = &now, true
 		}
 	}
@@ -204,8 +225,8 @@ func (r *Run) toAgree(ctx context.Context, silent []Silent) (agreement.Observed,
 	return o, nil
 }
 
-// agreementText says for people what a step does.
-func agreementText(s agreement.Step) string {
+// text says for people what a step does.
+func text(s agreement.Step) string {
 	nodes := make([]string, len(s.Targets))
 	for i, t := range s.Targets {
 		nodes[i] = t.Node
@@ -230,14 +251,14 @@ func madeOn(s agreement.Step) string {
 	return ", made on " + s.Base
 }
 
-// explainRepair adds to an error where the repair stands, whether it is safe to stop there, and how to go on.
-func (r *Run) explainRepair(ctx context.Context, stage string, err error) error {
+// explain adds to an error where the repair stands, whether it is safe to stop there, and how to go on.
+func (r *Run) explain(ctx context.Context, stage string, err error) error {
 	if err == nil {
 		return nil
 	}
 	var hints []string
 	if r.Pushed || errors.Is(err, errChanged) {
-		hints = []string{"go on with: " + repairCommand}
+		hints = []string{"go on with: " + command}
 	}
 	if refusal, ok := errors.AsType[*agreement.Refusal](err); ok {
 		err, hints = hint.New(err, refusal.Hints...), nil
@@ -249,13 +270,13 @@ func (r *Run) explainRepair(ctx context.Context, stage string, err error) error 
 	return operation.Interrupted(ctx, hint.AtStage(err, stage, safe, hints...))
 }
 
-// RepairResult is one sentence on what the repair has done, and what comes next, empty if nothing does.
-func (r *Run) RepairResult(ctx context.Context) (result, next string) {
+// Result is one sentence on what the repair has done, and what comes next, empty if nothing does.
+func (r *Run) Result(ctx context.Context) (result, next string) {
 	if !r.Pushed {
 		return fmt.Sprintf("nothing to repair: %s, and %s loaded it", haveFile(r.View.ControlPlane.Names(), r.Digest()), r.EveryInstance()), ""
 	}
 	result = fmt.Sprintf("repaired: %s, and %s loaded it", haveFile(r.View.ControlPlane.Names(), r.Digest()), r.EveryInstance())
-	return result, r.afterRepair(ctx)
+	return result, r.after(ctx)
 }
 
 func haveFile(nodes []string, digest string) string {
@@ -265,9 +286,9 @@ func haveFile(nodes []string, digest string) string {
 	return fmt.Sprintf("%s have the same file, %s", strings.Join(nodes, ", "), plan.ShortDigest(digest))
 }
 
-// afterRepair is the command that lets the data follow the agreed write keys: what nodes have stored meanwhile may be
+// after is the command that lets the data follow the agreed write keys: what nodes have stored meanwhile may be
 // under others.
-func (r *Run) afterRepair(ctx context.Context) string {
+func (r *Run) after(ctx context.Context) string {
 	book, _, err := r.Ledger().Load(ctx)
 	if open := book.Open(); err == nil && open != nil {
 		verb := open.Command
@@ -277,7 +298,7 @@ func (r *Run) afterRepair(ctx context.Context) string {
 		return fmt.Sprintf("the %s to key %s that has begun before goes on with: %s %s --resume", nounOf(verb), open.To, project.Command, verb)
 	}
 	config := r.Agreed()
-	names := migrator.Names(r.encrypted(config))
+	names := migrator.Names(migrator.Encrypted(r.served, config, nil))
 	const many = 8
 	switch {
 	case len(names) == 0 || !r.distrusted:
@@ -294,6 +315,3 @@ func nounOf(verb string) string {
 	}
 	return verb
 }
-
-// sortedNodes are the names of the nodes of a map.
-func sortedNodes[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }

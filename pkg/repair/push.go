@@ -1,11 +1,13 @@
 // Copyright The kubectl-encryption Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rotate
+package repair
 
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agreement"
@@ -13,11 +15,11 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 )
 
-// pushAgreement has the files of a step made, and puts them on their nodes. A step that does not fit any more is planned
+// push has the files of a step made, and puts them on their nodes. A step that does not fit any more is planned
 // again by the caller.
-func (r *Run) pushAgreement(ctx context.Context, step agreement.Step, silent []string) error {
+func (r *Run) push(ctx context.Context, step agreement.Step, silent []string) error {
 	return r.WithAgents(ctx, func(agents *nodejob.Agents) error {
-		if err := r.decideAgreementAgain(ctx, step, silent); err != nil {
+		if err := r.decideAgain(ctx, step, silent); err != nil {
 			return err
 		}
 		composed, err := r.compose(ctx, agents, step)
@@ -27,7 +29,7 @@ func (r *Run) pushAgreement(ctx context.Context, step agreement.Step, silent []s
 		if err := r.forgetProofs(ctx, step); err != nil {
 			return err
 		}
-		return r.installAgreement(ctx, agents, step, composed)
+		return r.install(ctx, agents, step, composed)
 	})
 }
 
@@ -64,7 +66,7 @@ func (r *Run) export(ctx context.Context, agents *nodejob.Agents, step agreement
 		wanted[h.Node] = append(wanted[h.Node], h.Key)
 	}
 	var list []agentapi.Exported
-	for _, node := range sortedNodes(wanted) {
+	for _, node := range slices.Sorted(maps.Keys(wanted)) {
 		answer, err := agents.Sessions[node].Ask(ctx, agentapi.Request{Op: agentapi.Export, Export: &agentapi.Exporting{
 			Keys: wanted[node], Recipient: step.Base, PublicKey: r.Files[step.Base].PublicKey,
 		}})
@@ -79,8 +81,8 @@ func (r *Run) export(ctx context.Context, agents *nodejob.Agents, step agreement
 	return list, nil
 }
 
-// installAgreement hands the sealed files to their nodes.
-func (r *Run) installAgreement(ctx context.Context, agents *nodejob.Agents, step agreement.Step, composed *agentapi.Composed) error {
+// install hands the sealed files to their nodes.
+func (r *Run) install(ctx context.Context, agents *nodejob.Agents, step agreement.Step, composed *agentapi.Composed) error {
 	files := map[string]agentapi.Installation{}
 	for _, t := range step.Targets {
 		files[t.Node] = agentapi.Installation{From: t.From, To: composed.Configs[t.Node].Digest, Sealed: composed.Sealed[t.Node]}

@@ -1,7 +1,7 @@
 // Copyright The kubectl-encryption Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rotate
+package repair
 
 import (
 	"context"
@@ -47,22 +47,22 @@ func (s Silent) Commands() []string {
 // NothingToDo tells whether all nodes that could be looked at agree.
 func (f *Finding) NothingToDo() bool { return len(f.Steps) == 1 }
 
-// FindRepair looks at all nodes and finds what is to be done. It changes nothing: its agents can write nowhere, and it takes no lock.
-func (r *Run) FindRepair(ctx context.Context) (_ *Finding, err error) {
-	silent, err := r.lookToRepair(ctx)
+// Find looks at all nodes and finds what is to be done. It changes nothing: its agents can write nowhere, and it takes no lock.
+func (r *Run) Find(ctx context.Context) (_ *Finding, err error) {
+	silent, err := r.look(ctx)
 	if utilnet.IsConnectionRefused(err) {
 		err = hint.New(err, "if no kube-apiserver is up because of its file: on a control-plane node, as root: encryption-agent restore",
 			"see docs/recovery.md, \"A file was lost or damaged\"")
 	}
 	if err != nil {
-		return nil, r.explainRepair(ctx, "inspect", err)
+		return nil, r.explain(ctx, "inspect", err)
 	}
 	defer func() { err = errors.Join(err, r.Drain(ctx)) }()
 	if err := r.Glance(ctx); err != nil {
-		return nil, r.explainRepair(ctx, "inspect", err)
+		return nil, r.explain(ctx, "inspect", err)
 	}
 	found, err := r.finding(ctx, silent)
-	return found, r.explainRepair(ctx, "plan", err)
+	return found, r.explain(ctx, "plan", err)
 }
 
 func (r *Run) finding(ctx context.Context, silent []Silent) (*Finding, error) {
@@ -77,8 +77,8 @@ func (r *Run) finding(ctx context.Context, silent []Silent) (*Finding, error) {
 	return &Finding{Observed: o, Silent: silent, Steps: steps}, nil
 }
 
-// lookToRepair looks at the control plane and leaves out the nodes that can't be asked. What is left must be in order.
-func (r *Run) lookToRepair(ctx context.Context) ([]Silent, error) {
+// look looks at the control plane and leaves out the nodes that can't be asked. What is left must be in order.
+func (r *Run) look(ctx context.Context) ([]Silent, error) {
 	if err := r.Cluster.CheckAccess(ctx, operation.Permissions()); err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (r *Run) lookToRepair(ctx context.Context) ([]Silent, error) {
 	}
 	silent := silentNodes(view)
 	for _, s := range silent {
-		leaveOut(view, s.Node)
+		view.Without(s.Node)
 	}
 	if len(silent) > 0 && len(view.ControlPlane.Instances) == 0 {
 		return nil, hint.Errorf("look at the node; if its file is the reason, on the node, as root: encryption-agent restore",
@@ -136,10 +136,10 @@ func reasons(silent []Silent) string {
 	return strings.Join(parts, "; ")
 }
 
-// recheckRepair looks at the control plane again before a file is changed: it must be what the step was found for.
-func (r *Run) recheckRepair(ctx context.Context, silent []string) error {
+// recheck looks at the control plane again before a file is changed: it must be what the step was found for.
+func (r *Run) recheck(ctx context.Context, silent []string) error {
 	before := r.View.ControlPlane.Names()
-	now, err := r.lookToRepair(ctx)
+	now, err := r.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -154,8 +154,8 @@ func (r *Run) recheckRepair(ctx context.Context, silent []string) error {
 	return nil
 }
 
-// decideAgreementAgain is asked before a node is changed: the step must be the same by what the agents see now.
-func (r *Run) decideAgreementAgain(ctx context.Context, step agreement.Step, silent []string) error {
+// decideAgain is asked before a node is changed: the step must be the same by what the agents see now.
+func (r *Run) decideAgain(ctx context.Context, step agreement.Step, silent []string) error {
 	o, err := r.toAgree(ctx, nil)
 	if err != nil {
 		return err
@@ -168,11 +168,11 @@ func (r *Run) decideAgreementAgain(ctx context.Context, step agreement.Step, sil
 	if !reflect.DeepEqual(again, step) {
 		return operation.ErrReplan
 	}
-	return r.recheckRepair(ctx, silent)
+	return r.recheck(ctx, silent)
 }
 
-// RepairPlan says what a finding means, as a versioned type.
-func RepairPlan(f *Finding, cluster v1alpha1.Cluster) (*v1alpha1.RepairPlan, error) {
+// Plan says what a finding means, as a versioned type.
+func Plan(f *Finding, cluster v1alpha1.Cluster) (*v1alpha1.RepairPlan, error) {
 	differences, agreed, err := agreement.Differences(f.Observed)
 	if err != nil {
 		return nil, err
@@ -195,13 +195,13 @@ func RepairPlan(f *Finding, cluster v1alpha1.Cluster) (*v1alpha1.RepairPlan, err
 		p.Silent = append(p.Silent, v1alpha1.SilentNode{Name: s.Node, Reason: s.Reason, Commands: s.Commands()})
 	}
 	for _, s := range f.Steps[:len(f.Steps)-1] {
-		p.Steps = append(p.Steps, v1alpha1.PlanStep{Stage: string(s.Kind), Text: agreementText(s)})
+		p.Steps = append(p.Steps, v1alpha1.PlanStep{Stage: string(s.Kind), Text: text(s)})
 	}
-	p.Warnings = append(p.Warnings, repairWarnings(f, differences)...)
+	p.Warnings = append(p.Warnings, warnings(f, differences)...)
 	return p, nil
 }
 
-func repairWarnings(f *Finding, differences []agreement.Difference) (list []string) {
+func warnings(f *Finding, differences []agreement.Difference) (list []string) {
 	for _, h := range f.Steps[0].LeftOut {
 		list = append(list, fmt.Sprintf("key %s (fingerprint %s) in the history of %s is left out: another key of that name is in use",
 			h.Key, h.Key.Fingerprint, h.Node))

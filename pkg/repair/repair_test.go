@@ -1,7 +1,7 @@
 // Copyright The kubectl-encryption Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rotate
+package repair
 
 import (
 	"context"
@@ -22,11 +22,15 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 )
 
+func key(name string) encconfig.Key { return encconfig.Key{Provider: encconfig.AESGCM, Name: name} }
+
 // TestDistrust: a file that was put back may have the digest of one that was proven, and a node may have written with
 // an older key in between. So what was proven under that digest must not let a key be pruned.
 func TestDistrust(t *testing.T) {
 	t.Parallel()
-	d := *config(key("3"), key("1"))
+	d := encconfig.Description{Digest: "sha256:x", Rules: []encconfig.Rule{{
+		Resources: []string{"secrets", "configmaps"}, Keys: []encconfig.Key{key("3"), key("1"), {Provider: encconfig.Identity}},
+	}}}
 	ended := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	migrated := map[string]ledger.Migration{"secrets": {Baseline: "7", Complete: true, CompletionTime: &ended}}
 	book := &ledger.Ledger{HighestKey: 3, Rotations: []ledger.Rotation{
@@ -55,7 +59,7 @@ func TestDistrust_endsAPrune(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	book := &ledger.Ledger{Rotations: []ledger.Rotation{
-		{ID: "1", Command: string(Prune), To: key("3"), Pruned: []encconfig.Key{key("1")}},
+		{ID: "1", Command: ledger.CommandPrune, To: key("3"), Pruned: []encconfig.Key{key("1")}},
 	}}
 	distrust(book, nil, now)
 	assert.Nil(t, book.Open(), "it proves anew what nothing needs")
@@ -102,7 +106,7 @@ func TestHadAgreed(t *testing.T) {
 func TestRepairTellsOfAHistoryThatIsNotWhole(t *testing.T) {
 	t.Parallel()
 	f := &Finding{Steps: []agreement.Step{{Kind: agreement.Done}}, Observed: agreement.Observed{Nodes: []agreement.Node{{Name: "n1"}, {Name: "n2", HistoryDamaged: true}}}}
-	assert.Equal(t, []string{"the history of node n2 can't be read whole: a key that is in the rest of it alone is not found"}, repairWarnings(f, nil))
+	assert.Equal(t, []string{"the history of node n2 can't be read whole: a key that is in the rest of it alone is not found"}, warnings(f, nil))
 }
 
 func TestSilentNodes(t *testing.T) {
@@ -134,17 +138,17 @@ func TestExplainRepair(t *testing.T) {
 	t.Parallel()
 	r := &Run{Operation: &operation.Operation{}}
 	refused := &agreement.Refusal{Reason: "two keys", Hints: []string{"look"}}
-	assert.Equal(t, "error: two keys\n  stage: plan (nothing was changed)\n  hint:  look\n", hint.Render(r.explainRepair(t.Context(), "plan", refused)))
-	assert.Contains(t, hint.Render(r.explainRepair(t.Context(), "plan", errChanged)), "hint:  go on with: kubectl encryption repair\n")
+	assert.Equal(t, "error: two keys\n  stage: plan (nothing was changed)\n  hint:  look\n", hint.Render(r.explain(t.Context(), "plan", refused)))
+	assert.Contains(t, hint.Render(r.explain(t.Context(), "plan", errChanged)), "hint:  go on with: kubectl encryption repair\n")
 	r.Pushed = true
-	text := hint.Render(r.explainRepair(t.Context(), "agree", errors.New("broken")))
+	text := hint.Render(r.explain(t.Context(), "agree", errors.New("broken")))
 	assert.Contains(t, text, "stage: agree (safe to stop here: no key was taken out of any file")
 	assert.Contains(t, text, "hint:  go on with: kubectl encryption repair\n")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := r.explainRepair(ctx, "await", ctx.Err())
+	err := r.explain(ctx, "await", ctx.Err())
 	assert.Equal(t, hint.ExitInterrupted, hint.ExitCode(err))
-	assert.NoError(t, r.explainRepair(t.Context(), "agree", nil))
+	assert.NoError(t, r.explain(t.Context(), "agree", nil))
 }
 
 func TestAgreementText(t *testing.T) {
@@ -158,7 +162,7 @@ func TestAgreementText(t *testing.T) {
 		"give n3 the agreed file, sha256:2108cc75a380, from the history of n3":                       {Kind: agreement.Agree, Targets: known, Base: "n3", FromHistory: true},
 		"wait until every kube-apiserver has loaded the file of its node (it looks once a minute)":   {Kind: agreement.Await},
 	} {
-		assert.Equal(t, want, agreementText(step))
+		assert.Equal(t, want, text(step))
 	}
 }
 
