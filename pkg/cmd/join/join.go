@@ -20,7 +20,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/cmd/options"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/rotate"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/join"
 )
 
 // Flags are the command's flags.
@@ -118,9 +118,7 @@ func (f *Flags) ToOptions() (*Options, func(), error) {
 		return nil, nil, err
 	}
 	emit, closeSink := f.Sink("")
-	run, err := rotate.New(cluster, rotate.Options{
-		Mode: rotate.Join, Settings: f.Agent.Settings(emit),
-	})
+	run, err := join.New(cluster, f.Agent.Settings(emit))
 	if err != nil {
 		closeSink()
 		return nil, nil, err

@@ -1,7 +1,9 @@
 // Copyright The kubectl-encryption Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rotate
+// Package join seals the configuration that the nodes agree on to a machine that is no working control-plane node yet, or no
+// more.
+package join
 
 import (
 	"context"
@@ -15,15 +17,28 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
-// Join seals the configuration that the nodes agree on to a machine that is no working control-plane node yet, or no
-// more.
-const Join Mode = "join"
+// Run is one join.
+type Run struct{ *operation.Operation }
+
+// New prepares a join. It sends no request.
+func New(c *kube.Cluster, s operation.Settings) (*Run, error) {
+	s.Name, s.ReadOnly = stage, true
+	op, err := operation.New(c, s)
+	if err != nil {
+		return nil, err
+	}
+	return &Run{Operation: op}, nil
+}
+
+// stage is the only one of a join.
+const stage = "join"
 
 // Join has an agent seal the configuration to a public key. It changes nothing, and holds the lock, so that nobody
 // else changes what is sealed meanwhile.
@@ -32,35 +47,38 @@ const Join Mode = "join"
 // node, that one is left out of all this: it is the one that is to be mended.
 func (r *Run) Join(ctx context.Context, publicKey []byte, label string) (b bundle.Bundle, err error) {
 	defer r.Observer.Reacher.Close()
-	if err := r.lookForJoin(ctx, label); err != nil {
+	if err := r.look(ctx, label); err != nil {
 		return bundle.Bundle{}, err
 	}
 	err = r.Hold(ctx, func(ctx context.Context) (err error) {
-		b, err = r.join(ctx, publicKey, label)
+		b, err = r.held(ctx, publicKey, label)
 		return err
 	})
 	return b, err
 }
 
-// join is Join while the lock is held.
-func (r *Run) join(ctx context.Context, publicKey []byte, label string) (b bundle.Bundle, err error) {
+// held is Join while the lock is held.
+func (r *Run) held(ctx context.Context, publicKey []byte, label string) (b bundle.Bundle, err error) {
 	if _, err := r.Runner.Sweep(ctx, r.ID); err != nil {
 		return bundle.Bundle{}, err
 	}
 	// Whoever held the lock before may have changed what was seen.
-	if err := r.lookForJoin(ctx, label); err != nil {
+	if err := r.look(ctx, label); err != nil {
 		return bundle.Bundle{}, err
 	}
-	r.tellBeforeJoin(label)
+	r.tell(label)
 	err = r.WithAgents(ctx, func(agents *nodejob.Agents) (err error) {
 		b, err = r.sealFor(ctx, agents, publicKey, label)
 		return err
 	})
-	return b, r.explain(ctx, string(r.Mode), err)
+	if err != nil {
+		return bundle.Bundle{}, operation.Interrupted(ctx, hint.AtStage(err, stage, "nothing was changed"))
+	}
+	return b, nil
 }
 
-// lookForJoin looks at the control plane without the node that is to be mended.
-func (r *Run) lookForJoin(ctx context.Context, label string) error {
+// look looks at the control plane without the node that is to be mended.
+func (r *Run) look(ctx context.Context, label string) error {
 	if err := r.Cluster.CheckAccess(ctx, operation.Permissions()); err != nil {
 		return err
 	}
@@ -98,7 +116,7 @@ func onePlace(instances []controlplane.Instance) (string, error) {
 	return first, nil
 }
 
-func (r *Run) tellBeforeJoin(label string) {
+func (r *Run) tell(label string) {
 	if label != bundle.DefaultLabel {
 		r.Emit(event.Notice{Text: fmt.Sprintf("the bundle is for %s; the file is that of %s", label, strings.Join(r.View.ControlPlane.Names(), ", "))})
 	}

@@ -1,7 +1,7 @@
 // Copyright The kubectl-encryption Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rotate
+package join
 
 import (
 	"testing"
