@@ -1,0 +1,43 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package operation
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+)
+
+func TestAStepThatIsPlannedAgainIsNeitherDoneNorCounted(t *testing.T) {
+	t.Parallel()
+	var told []string
+	o := &Operation{Settings: Settings{Emit: func(e event.Event) {
+		switch e := e.(type) {
+		case event.StepStarted:
+			told = append(told, fmt.Sprintf("%d/%d %s", e.Number, e.Total, e.Text))
+		case event.StepDone:
+			told = append(told, fmt.Sprintf("%d/%d done: %s", e.Number, e.Total, e.Text))
+		case event.Notice:
+			told = append(told, e.Text)
+		}
+	}}}
+	step := Step{Stage: "s", Text: "give", Ahead: 2}
+
+	err := o.Step(step, func() (string, error) { return "", fmt.Errorf("n1: %w", ErrReplan) })
+	require.ErrorIs(t, err, ErrReplan)
+	assert.True(t, o.Replan(err))
+	require.NoError(t, o.Step(step, func() (string, error) { return ": 7", nil }))
+
+	assert.Equal(t, []string{"1/3 give", "n1: the nodes have changed meanwhile: planning again", "1/3 give", "1/3 done: give: 7"}, told)
+	assert.False(t, o.Replan(errors.New("broken")), "what has failed otherwise has failed")
+	for range maxReplans - 1 {
+		assert.True(t, o.Replan(ErrReplan))
+	}
+	assert.False(t, o.Replan(ErrReplan), "nodes that change under every plan are not followed for ever")
+}
