@@ -22,5 +22,7 @@
 //  6. Without a configuration a live cluster is to be in plaintext, and is all the same not what was hoped for: Found.
 //  7. Hints name the next command. What deletes is told last, and only where no key can help: of what is damaged, and of what is
 //     under a key that no node has, if every node could be asked.
-//  8. With a doubt, such as a kube-apiserver that has loaded something else, nothing is Clean and no key is unused.
+//  8. With a doubt, such as a kube-apiserver that has loaded something else, nothing is Clean and no key is unused. One that does
+//     not tell what it has loaded (before Kubernetes 1.34) is a doubt unless its node's file is the one that was judged by and it
+//     has read it since that was written (package reload).
 package verify

@@ -24,8 +24,38 @@ func missing(c census.Census) bool {
 	})
 }
 
-// held are the keys that any node has in its file or its history. It is an error if one node can't tell all.
-func (v *visit) held(ctx context.Context) ([]encconfig.Key, error) {
+// askNodes asks every node what it has, where that matters: where values name keys that the configuration lacks, and where a
+// kube-apiserver does not tell what it has loaded. What can't be found out is a note or a doubt, no error.
+func (v *visit) askNodes(ctx context.Context, result *Result) error {
+	wanted, silent := missing(result.Census), len(untold(v.view)) > 0
+	if !wanted && !silent {
+		return nil
+	}
+	text, stage := "ask every node which keys it holds", stageHeld
+	if !wanted {
+		text, stage = "compare the files of all nodes, since not every kube-apiserver tells what it has loaded", stageCompare
+	}
+	v.total++
+	var states map[string]*agentapi.State
+	failed := v.step(text, stage, func() (err error) {
+		states, err = v.inspect(ctx, stage)
+		return err
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	result.Doubts = append(result.Doubts, notProven(v.view, states, failed, v.node, result.Config)...)
+	if wanted {
+		var err error
+		if result.Held, err = heldBy(states, failed); err != nil {
+			result.Notes = append(result.Notes, "which keys the nodes hold could not be found out: "+err.Error())
+		}
+	}
+	return nil
+}
+
+// inspect asks an agent on every node what is there.
+func (v *visit) inspect(ctx context.Context, stage string) (map[string]*agentapi.State, error) {
 	var specs []nodejob.Spec
 	for _, in := range v.view.ControlPlane.Instances {
 		specs = append(specs, v.reader(in))
@@ -35,18 +65,30 @@ func (v *visit) held(ctx context.Context) ([]encconfig.Key, error) {
 		return nil, err
 	}
 	defer func() { v.lament(agents.Close(ctx)) }()
-	keys := []encconfig.Key{}
+	states := map[string]*agentapi.State{}
 	for i, node := range slices.Sorted(maps.Keys(agents.Sessions)) {
 		answer, err := agents.Sessions[node].Ask(ctx, agentapi.Request{Op: agentapi.Inspect})
 		if err != nil {
 			return nil, err
 		}
-		its, err := keysOn(answer.State)
+		states[node] = answer.State
+		v.Emit(event.StepProgress{Stage: stage, Done: i + 1, Total: len(specs), Unit: "nodes", Detail: node})
+	}
+	return states, nil
+}
+
+// heldBy are the keys that any node has in its file or its history. It is an error if one node can't tell all.
+func heldBy(states map[string]*agentapi.State, failed error) ([]encconfig.Key, error) {
+	if failed != nil {
+		return nil, failed
+	}
+	keys := []encconfig.Key{}
+	for _, node := range slices.Sorted(maps.Keys(states)) {
+		its, err := keysOn(states[node])
 		if err != nil {
 			return nil, fmt.Errorf("node %s: %w", node, err)
 		}
 		keys = union(keys, its)
-		v.Emit(event.StepProgress{Stage: stageHeld, Done: i + 1, Total: len(specs), Unit: "nodes", Detail: node})
 	}
 	return keys, nil
 }

@@ -69,15 +69,11 @@ func (v *visit) residue(ctx context.Context, members []controlplane.Member, conf
 	return r, v.tellApart(ctx, r.Members, config)
 }
 
-// changedMeanwhile doubts what was judged by a configuration that a kube-apiserver does not run any more: values that it has
-// written since are under a key that counts as old.
+// changedMeanwhile asks the kube-apiservers once more what they run with.
 func (v *visit) changedMeanwhile(ctx context.Context, config encconfig.Description) []string {
 	now := observe.View{ControlPlane: v.view.ControlPlane}
 	now.Evidence, _ = v.Observer.Instances(ctx, now.ControlPlane)
-	if len(loadedElsewhere(&now, v.node, config)) == 0 {
-		return nil
-	}
-	return []string{"the configuration was changed while the files were searched, so values under the new key may be among the copies"}
+	return changedSince(v.view.Evidence, &now, v.node, config)
 }
 
 // elsewhere says what of the resources is in an etcd that is not that of the members, whose files are not searched.

@@ -364,24 +364,6 @@ func onNode(node, path string) controlplane.Instance {
 	return controlplane.Instance{Node: node, Manifest: controlplane.Manifest{ConfigPath: path, HostDir: "/etc/enc", File: "c.yaml"}}
 }
 
-func TestOnline_judges_by_the_first_node_that_reads_a_file_and_says_who_does_not_run_with_it(t *testing.T) {
-	t.Parallel()
-	config := rules("secrets", encrypting)
-	v := view(onNode("n1", ""), onNode("n2", "/c"), onNode("n3", "/c"), onNode("n4", "/c"))
-	v.Evidence["n3"] = reload.Evidence{TellsHash: true, Hash: "sha256:y"}
-	v.Evidence["n4"] = reload.Evidence{}
-	node := judge(v)
-	assert.Equal(t, "n2", node.Node)
-	notes := loadedElsewhere(v, node, config)
-	require.Len(t, notes, 2)
-	assert.Contains(t, notes[0], "node n1 reads no configuration")
-	assert.Contains(t, notes[1], "node n3 runs with another configuration than the file of node n2")
-
-	off := view(onNode("n1", ""), onNode("n2", ""))
-	assert.Equal(t, "n1", judge(off).Node)
-	assert.Empty(t, loadedElsewhere(off, judge(off), encconfig.Description{}))
-}
-
 func TestOnline_asks_for_no_more_than_it_needs(t *testing.T) {
 	t.Parallel()
 	etcd := stacked()
@@ -418,6 +400,8 @@ func TestOnline_knows_the_keys_of_a_nodes_file_and_history(t *testing.T) {
 	} {
 		_, err := keysOn(state)
 		require.Error(t, err, "who can't tell all must not be taken to have told all")
+		_, err = heldBy(map[string]*agentapi.State{"n1": {Config: &file}, "n2": state}, nil)
+		require.ErrorContains(t, err, "node n2")
 	}
 }
 

@@ -81,21 +81,7 @@ func (v *visit) attempt(ctx context.Context) (*Result, error) {
 	}
 	result.Source.Node, result.Source.Time = v.node.Node, now
 	result.Doubts = append(result.Doubts, loadedElsewhere(view, v.node, result.Config)...)
-	if missing(result.Census) {
-		v.total++
-		err := v.step("ask every node which keys it holds", stageHeld, func() (err error) {
-			result.Held, err = v.held(ctx)
-			return err
-		})
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil, err
-			}
-			result.Held = nil
-			result.Notes = append(result.Notes, "which keys the nodes hold could not be found out: "+err.Error())
-		}
-	}
-	return result, nil
+	return result, v.askNodes(ctx, result)
 }
 
 // The stages of a verification, in events.
@@ -103,33 +89,11 @@ const (
 	stageStart = "start-agent"
 	stageCount = "count"
 	stageHeld  = "find-keys"
+	// stageCompare looks at every node's file where a kube-apiserver does not tell what it has loaded.
+	stageCompare = "compare-files"
 	// stageResidue looks for old values in the files of etcd.
 	stageResidue = "search-files"
 )
-
-// judge is the instance whose file is judged by: the first one that reads a file, or the first one.
-func judge(view *observe.View) controlplane.Instance {
-	for _, in := range view.ControlPlane.Instances {
-		if in.Manifest.ConfigPath != "" {
-			return in
-		}
-	}
-	return view.ControlPlane.Instances[0]
-}
-
-// loadedElsewhere says which kube-apiservers run with something else than the file that was judged by, as far as they tell.
-func loadedElsewhere(view *observe.View, node controlplane.Instance, config encconfig.Description) (notes []string) {
-	for _, in := range view.ControlPlane.Instances {
-		e := view.Evidence[in.Node]
-		switch {
-		case in.Manifest.ConfigPath == "" && node.Manifest.ConfigPath != "":
-			notes = append(notes, fmt.Sprintf("the kube-apiserver on node %s reads no configuration, and stores in plaintext; judged by the file of node %s", in.Node, node.Node))
-		case e.TellsHash && in.Manifest.ConfigPath != "" && e.Hash != config.Digest:
-			notes = append(notes, fmt.Sprintf("the kube-apiserver on node %s runs with another configuration than the file of node %s, which is judged by", in.Node, node.Node))
-		}
-	}
-	return notes
-}
 
 // step does something and tells of it.
 func (v *visit) step(text, stage string, do func() error) error {
