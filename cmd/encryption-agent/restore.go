@@ -27,7 +27,7 @@ func restore(ctx context.Context, args []string, in io.Reader, out io.Writer) er
 	m := thisMachine()
 	flags := newFlags("restore")
 	file := flags.String("file", "", "the encryption configuration (default: the one that the kube-apiserver's manifest names)")
-	number := flags.Int("revision", 0, "revision of the history to put in its place, also where what is there is valid (default: the newest valid one)")
+	number := flags.Int("revision", 0, "revision of the history to put in its place, also where a kube-apiserver may use what is there (default: the newest valid one)")
 	yes := flags.Bool("yes", false, "do it without asking")
 	dryRun := flags.Bool("dry-run", false, "say what would be done, and change nothing")
 	flags.Func("folder", "a further folder, outside /etc/kubernetes, that the configuration may be in", func(dir string) error {
@@ -95,7 +95,10 @@ func describeRestoration(r agent.Restoration) string {
 		fmt.Fprintf(&b, "already there: %s is revision %d, %s\n", r.Path, r.Revision.Number, r.Replaced)
 		return b.String()
 	}
-	if r.Problem != "" {
+	switch {
+	case r.Unclear:
+		fmt.Fprintf(&b, "%s: %s\n", r.Path, r.Problem)
+	case r.Problem != "":
 		fmt.Fprintf(&b, "%s is not usable: %s\n", r.Path, r.Problem)
 	}
 	fmt.Fprintf(&b, "revision %d of %s (run %s), %s, would be put there\n", r.Revision.Number,
@@ -107,7 +110,7 @@ func describeRestoration(r agent.Restoration) string {
 	if len(r.Skipped) > 0 {
 		fmt.Fprintf(&b, "  newer ones are not understood, or can't be read: %s\n", strings.Trim(fmt.Sprint(r.Skipped), "[]"))
 	}
-	if r.Replaced != "" && r.Problem != "" {
+	if r.Unclear {
 		b.WriteString("warning: which keys are there now can't be told; a kube-apiserver may take what is not understood here: if one runs with it, leave it\n")
 	}
 	if len(r.Lacking) > 0 {

@@ -30,7 +30,8 @@ func TestDescribeRestoration(t *testing.T) {
 		}},
 		Replaced: "sha256:old", Problem: "it is not understood: line 4: resources must be a plain list", Lacking: []encconfig.Key{one}, Skipped: []int{6, 5},
 	}
-	assert.Equal(t, `/etc/kubernetes/encryption/config.yaml is not usable: it is not understood: line 4: resources must be a plain list
+	r.Unclear = true
+	assert.Equal(t, `/etc/kubernetes/encryption/config.yaml: it is not understood: line 4: resources must be a plain list
 revision 4 of 2026-11-21 20:13:49 UTC (run 33559b71), sha256:new, would be put there
   it writes with aesgcm/2 and reads aesgcm/2, aesgcm/1
   what is there, sha256:old, is kept in /etc/kubernetes/kubectl-encryption
@@ -38,6 +39,9 @@ revision 4 of 2026-11-21 20:13:49 UTC (run 33559b71), sha256:new, would be put t
 warning: which keys are there now can't be told; a kube-apiserver may take what is not understood here: if one runs with it, leave it
 warning: it lacks keys that are there now: aesgcm/1; what is stored with them can't be read until they are back
 `, describeRestoration(r))
+	r.Unclear = false
+	assert.Contains(t, describeRestoration(r), "config.yaml is not usable: it is not understood")
+	assert.NotContains(t, describeRestoration(r), "may take", "no kube-apiserver does")
 	r.Already = true
 	assert.Equal(t, "already there: /etc/kubernetes/encryption/config.yaml is revision 4, sha256:old\n", describeRestoration(r))
 	assert.Contains(t, restored(r), "restored /etc/kubernetes/encryption/config.yaml, sha256:new\nnext: a kube-apiserver that is down reads it")

@@ -24,6 +24,8 @@ type Restoration struct {
 	// Replaced is the digest of what is there, empty if nothing is. Problem says what is wrong with it.
 	Replaced string
 	Problem  string
+	// Unclear: it is not understood, and a kube-apiserver may take it all the same.
+	Unclear bool
 	// Lacking are the keys that what is there has and the revision has not.
 	Lacking []encconfig.Key
 	// Skipped are newer revisions that are not understood, or can't be read.
@@ -38,13 +40,18 @@ type Restoration struct {
 // ErrNothingToRestore is returned where the configuration that is there is valid and no revision was asked for.
 var ErrNothingToRestore = errors.New("the encryption configuration that is there is valid")
 
+// ErrMayBeInUse is returned where what is there is not understood, a kube-apiserver may take it all the same, and no revision
+// was asked for.
+var ErrMayBeInUse = errors.New("a kube-apiserver may take the encryption configuration that is there, and run with it")
+
 // RestoreRun is the run that a revision is recorded under which was put in place by hand.
 const RestoreRun = "restore"
 
 // PlanRestore finds what Restore would do, without changing anything.
 //
 // Without a file the place is the one that the kube-apiserver's manifest names. Without a revision (0) it is the newest
-// one that is understood, and then only if what is there is not usable.
+// one that is understood, and then only if no kube-apiserver can use what is there: it is missing, empty or cut. What is only not
+// understood here may be what the kube-apiserver runs with, and have the only copy of a key; that takes a revision.
 func (m Machine) PlanRestore(file string, number int) (Restoration, error) {
 	if err := m.checkUser(); err != nil {
 		return Restoration{}, err
@@ -60,7 +67,12 @@ func (m Machine) PlanRestore(file string, number int) (Restoration, error) {
 	if there.Problem == "" && number == 0 {
 		return there, fmt.Errorf("%w: %s is %s; name a revision to put another one in its place", ErrNothingToRestore, file, there.Replaced)
 	}
-	return m.choose(there, number)
+	r, err := m.choose(there, number)
+	if err == nil && there.Unclear && number == 0 {
+		return r, fmt.Errorf("%w: %s, and nothing in it is missing. If its kube-apiserver runs, write the file such that it is understood, with every "+
+			"key that it has; if it refuses the file, name what to put in its place, such as --revision %d", ErrMayBeInUse, r.Problem, r.Revision.Number)
+	}
+	return r, err
 }
 
 // place is where the configuration is on this machine.
@@ -119,6 +131,7 @@ func (m Machine) look(file string) (Restoration, error) {
 	doc, err := encconfig.Parse(content.data)
 	if err != nil {
 		r.Problem = "it is not understood: " + err.Error() // made to be shown, see package encconfig
+		r.Unclear = !encconfig.Unusable(content.data)
 		return r, nil
 	}
 	r.there = doc.Describe()

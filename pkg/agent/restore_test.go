@@ -89,6 +89,30 @@ func TestRestore_aRevisionThatIsAskedFor(t *testing.T) {
 	assert.True(t, r.Already)
 }
 
+// What we do not understand may be what the kube-apiserver runs with, and hold the only copy of a key.
+func TestRestore_takesOnlyOnRequestThePlaceOfWhatAKubeAPIServerMayUse(t *testing.T) {
+	t.Parallel()
+	for name, there := range map[string]string{
+		"a second document":               string(exampleConfig("7")) + "---\nx: 1\n",
+		"an anchor":                       strings.Replace(string(exampleConfig("7")), "resources:", "resources: &all", 1),
+		"a field that is not known to us": string(exampleConfig("7")) + "more: 1\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := withHistory(t, exampleConfig("1"), exampleConfig("2", "1"))
+			require.NoError(t, os.MkdirAll(m.at(project.DefaultConfigDir), 0o700))
+			m.write(t, joinPath, []byte(there))
+			_, err := m.PlanRestore("", 0)
+			require.ErrorIs(t, err, ErrMayBeInUse)
+			require.ErrorContains(t, err, "--revision 2")
+			r, err := m.PlanRestore("", 2)
+			require.NoError(t, err)
+			require.NoError(t, m.Restore(r))
+			assert.Equal(t, exampleConfig("2", "1"), readFile(t, m.at(joinPath)))
+		})
+	}
+}
+
 func TestRestore_aKeyOfTheSameNameIsAnother(t *testing.T) {
 	t.Parallel()
 	other := []byte(strings.Replace(string(exampleConfig("1")), exampleKey("1").Base64(), exampleKey("7").Base64(), 1))
