@@ -5,6 +5,8 @@ package residue
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -55,8 +57,7 @@ func TestACopyIsOldIfItIsNotUnderTheWriteKey(t *testing.T) {
 	add(Freed, "/registry/ranges/serviceips", plain)
 	add(Freed, "/registry/newfangled/ns/a", plain)
 	add(Freed, "/elsewhere/secrets/ns/a", plain)
-	counts, err := c.Counts()
-	require.NoError(t, err)
+	counts := c.Counts()
 	assert.Equal(t, []string{
 		"superseded secrets missing aesgcm/9 1", "superseded secrets unknown quantum 1",
 		"free-pages widgets.example.com plaintext identity 1",
@@ -70,20 +71,75 @@ func TestOnlyWhatWasAskedForIsCounted(t *testing.T) {
 	for _, key := range []string{"/registry/secrets/ns/a", "/registry/configmaps/ns/a", "/registry/example.com/widgets/ns/a"} {
 		c.Add(Logged, Record{Key: []byte(key), Mark: under("1")})
 	}
-	counts, err := c.Counts()
-	require.NoError(t, err)
+	counts := c.Counts()
 	assert.Equal(t, []string{"log configmaps missing aesgcm/1 1", "log widgets.example.com stale aesgcm/1 1"}, old(counts))
 }
 
-func TestMoreResourcesThanAClusterHasAreAnError(t *testing.T) {
+// Whoever writes to etcd may make up resources and keys. All counters together have room for so many, no copy is left out, and an
+// old one stays old.
+func TestMadeUpResourcesAndKeysTakeNoMoreThanTheRoom(t *testing.T) {
 	t.Parallel()
-	c := NewCounter(scope(t, "*.*"))
-	for i := range MaxResources + 1 {
-		c.Add(Logged, Record{Key: fmt.Appendf(nil, "/registry/example.com/w%d/ns/a", i), Mark: plain})
+	const room, copies = 20_000, 400
+	for name, flood := range map[string]func(i int) (Place, string, stored.Mark){
+		"resources": func(i int) (Place, string, stored.Mark) {
+			return Logged, fmt.Sprintf("/registry/example.com/w%d/ns/a", i), under("2")
+		},
+		"resources in every place": func(i int) (Place, string, stored.Mark) {
+			return places()[i%len(places())], fmt.Sprintf("/registry/example.com/w%d/ns/a", i), under("2")
+		},
+		"keys": func(i int) (Place, string, stored.Mark) {
+			return Logged, "/registry/secrets/ns/a", under(fmt.Sprint("made-up-", i))
+		},
+		"a few long keys": func(i int) (Place, string, stored.Mark) {
+			return Logged, "/registry/secrets/ns/a", under(strings.Repeat("x", room+i))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCounter(scope(t, "*.*"), room)
+			for i := range copies {
+				p, key, mark := flood(i)
+				c.Add(p, Record{Key: []byte(key), Mark: mark})
+			}
+			c.Add(Freed, Record{Key: []byte("/registry/secrets/ns/late"), Mark: plain})
+			counts := c.Counts()
+			assert.EqualValues(t, copies+1, total(counts), "no copy is left out")
+			assert.LessOrEqual(t, taken(counts), room)
+			assert.Contains(t, strings.Join(old(counts), "\n"), "free-pages", "the old copy is told, though not by its name")
+
+			again := newCounter(scope(t, "*.*"), room)
+			for i := range copies {
+				p, key, mark := flood(copies + i)
+				again.Add(p, Record{Key: []byte(key), Mark: mark})
+			}
+			merged, err := merge(room, counts, again.Counts())
+			require.NoError(t, err)
+			assert.EqualValues(t, 2*copies+1, total(merged))
+			assert.LessOrEqual(t, taken(merged), room)
+		})
 	}
-	counts, err := c.Counts()
-	require.ErrorIs(t, err, ErrResources)
-	assert.Len(t, counts, MaxResources)
+}
+
+// taken is the room that counts take, but for what is a part of Rest.
+func taken(counts []Count) (room int) {
+	for _, c := range counts {
+		if c.Tally.Resource != Rest {
+			room += c.room()
+		}
+	}
+	return room
+}
+
+func TestWhatThereIsNoRoomForIsToldByItsState(t *testing.T) {
+	t.Parallel()
+	c := newCounter(scope(t, "*.*"), 0)
+	for _, m := range []stored.Mark{plain, plain, under("1"), under("2"), under("9")} {
+		c.Add(Logged, Record{Key: []byte("/registry/secrets/ns/a"), Mark: m})
+	}
+	c.Add(Logged, Record{Key: []byte("/registry/pods/ns/a"), Mark: plain}) // as it should be
+	assert.Equal(t, []string{
+		"log <others> missing  1", "log <others> plaintext  2", "log <others> stale  1",
+	}, slices.Sorted(slices.Values(old(c.Counts()))))
 }
 
 func TestPlaceOfARevision(t *testing.T) {
@@ -141,9 +197,7 @@ func TestNoCopyIsLost(t *testing.T) {
 				c.Add(rapid.SampledFrom(places()).Draw(t, "place"), Record{Key: []byte(keys.Draw(t, "key")), Mark: marks.Draw(t, "mark")})
 				n++
 			}
-			counts, err := c.Counts()
-			require.NoError(t, err)
-			parts = append(parts, counts)
+			parts = append(parts, c.Counts())
 		}
 		sum, err := Merge(parts...)
 		require.NoError(t, err)

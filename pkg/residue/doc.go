@@ -26,8 +26,9 @@
 //     know how many values are stored under such a key now.
 //  5. A copy is old if it is not under the key that the resource is stored with now, by the rules of package census.
 //     kube-apiserver's own bookkeeping, and keys of which it can't be told what resource they are of, are not looked at.
-//  6. Any bytes are taken. Memory is bounded whatever they are: no value is kept, resources are MaxResources for each place and
-//     groups those of package census. Whoever may write to etcd can write a value that looks like a record within, and so make a
+//  6. Any bytes are taken. Memory is bounded whatever they are: no value is kept, and all counters together have Room for resources and
+//     keys. What comes when that is used up is counted by its state alone (Rest), so a flood of made-up keys hides no old
+//     copy. Whoever may write to etcd can write a value that looks like a record within, and so make a
 //     copy be counted that is none; nothing makes a whole copy be passed over.
 package residue
 

@@ -39,15 +39,12 @@ func (o Offline) residue(ctx context.Context, db *snapshot.File, layout etcdkey.
 	}); err != nil {
 		return nil, err
 	}
-	counts, err := counter.Counts()
-	if err != nil {
-		return nil, err
-	}
 	held, err := heldIn(ctx, db, scope)
 	if err != nil {
 		return nil, err
 	}
-	if counts, err = residue.Apart(counts, held); err != nil {
+	counts, err := residue.Apart(counter.Counts(), held)
+	if err != nil {
 		return nil, err
 	}
 	return &Residue{Resources: patterns, Members: []MemberResidue{{Counts: counts, Compacted: info.CompactedRevision, Read: info.Size}}}, nil
@@ -67,12 +64,11 @@ func heldIn(ctx context.Context, db *snapshot.File, scope residue.Scope) ([]cens
 	if err := errors.Join(db.Latest(ctx, prefixes, count), db.Superseded(ctx, prefixes, count)); err != nil {
 		return nil, err
 	}
-	counts, err := counter.Counts()
 	var held []census.Tally
-	for _, c := range counts {
+	for _, c := range counter.Counts() {
 		held = append(held, c.Tally)
 	}
-	return held, err
+	return held, nil
 }
 
 // searchFile visits the records of a database.
