@@ -17,7 +17,8 @@
 //     was read page by page, so it stands in that list: pages come in the order of the names, and no name moves.
 //     This holds as well when the list outlives etcd's compaction and goes on, after 410 Expired, with the
 //     server's inconsistent token: what the later state lacks is gone, and what it has in addition is later than
-//     the baseline. A list older than the baseline (etcd was restored) ends the run with ErrWentBack.
+//     the baseline. Without such a token it begins anew and passes over the names that were reached, which comes to the same.
+//     A list older than the baseline (etcd was restored) ends the run with ErrWentBack.
 //  4. So every such object has been asked about and has one answer. Migrated: it is later than the baseline now.
 //     Unchanged: it is current, says the server. Gone: it was deleted, and if it was made again, that was later.
 //     Conflict: its last write is later than the list, hence later than the baseline. Everything else is a

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,17 +17,23 @@ import (
 // errVanished: the server no longer serves the resource.
 var errVanished = errors.New("the resource is not served")
 
-// maxExpired is how often in a row a list may expire. The token for going on is valid whenever it is used, so a
-// second time is strange already.
+// maxExpired is how often a list may expire without having come any further in between. The token for going on is valid whenever
+// it is used, so a second time is strange already; a list that begins anew has the whole of an interval of compaction, and does
+// nothing but list until it is where it was.
 const maxExpired = 3
 
-// eachPage lists the resource, consistently at first and after an expiry from where the list was.
+// eachPage lists the resource, consistently at first and after an expiry from where the list was: by the token that the
+// server gives for that, else by listing anew and passing over what was visited (rule 3). Only that an object is behind the ones
+// before it, which pages come in the order of, tells what was.
 func (e *engine) eachPage(ctx context.Context, visit func(*metav1.PartialObjectMetadataList) error) error {
 	opts := metav1.ListOptions{Limit: e.opts.PageSize}
+	var last reached
 	for expired := 0; ; {
 		page, err := e.page(ctx, "", opts)
-		if token := tokenAfterExpiry(err); token != "" && expired < maxExpired {
-			opts.Continue = token
+		if token, again := afterExpiry(err); again && expired < maxExpired && (token != "" || !last.unordered) {
+			if opts.Continue = token; token == "" {
+				last.upTo = last.name
+			}
 			expired++
 			continue
 		}
@@ -38,15 +45,48 @@ func (e *engine) eachPage(ctx context.Context, visit func(*metav1.PartialObjectM
 				return err
 			}
 		}
-		if err := visit(page); err != nil {
-			return err
+		if fresh := last.pass(page); fresh {
+			expired = 0
+			if err := visit(page); err != nil {
+				return err
+			}
 		}
 		if page.Continue == "" {
 			return nil
 		}
 		opts.Continue = page.Continue
-		expired = 0
 	}
+}
+
+// reached is how far a list has come.
+type reached struct {
+	// name of the last object that was visited, "namespace/name": etcd's order is that of these bytes.
+	name string
+	// upTo is how far an earlier list had come, if it had to begin anew. What is not behind that was visited.
+	upTo string
+	// unordered is that an object came behind one that it should stand before.
+	unordered bool
+}
+
+// pass takes from a page what was visited before, and tells whether there is anything else to visit.
+func (r *reached) pass(page *metav1.PartialObjectMetadataList) (fresh bool) {
+	listed := len(page.Items)
+	page.Items = slices.DeleteFunc(page.Items, func(o metav1.PartialObjectMetadata) bool { return nameOf(&o) <= r.upTo })
+	for i := range page.Items {
+		name := nameOf(&page.Items[i])
+		r.unordered = r.unordered || name <= r.name
+		r.name = name
+	}
+	return len(page.Items) > 0 || listed == 0
+}
+
+// nameOf is an object's place in the order of etcd's keys (k8s.io/apiserver@v0.37.2 pkg/registry/generic/registry/store.go,
+// NamespaceKeyFunc).
+func nameOf(o *metav1.PartialObjectMetadata) string {
+	if o.Namespace == "" {
+		return o.Name
+	}
+	return o.Namespace + "/" + o.Name
 }
 
 // begin holds the first page of a list against the baseline. A run without a baseline takes it from there.
@@ -98,12 +138,16 @@ func (e *engine) page(
 	}
 }
 
-// tokenAfterExpiry is the token by which a list that etcd has compacted away goes on at a later state. It is empty
-// for every other error. See apiserver@v0.37.2 pkg/storage/etcd3/errors.go.
-func tokenAfterExpiry(err error) string {
-	var s apierrors.APIStatus
-	if !apierrors.IsResourceExpired(err) || !errors.As(err, &s) {
-		return ""
+// afterExpiry tells whether a list was compacted away, and the token by which it goes on at a later state, if the server gives
+// one. etcd's own answer has one (apiserver@v0.37.2 pkg/storage/etcd3/errors.go), that of a watch cache has none
+// (pkg/storage/cacher/store/watch_cache_storage.go there).
+func afterExpiry(err error) (token string, expired bool) {
+	if !apierrors.IsResourceExpired(err) {
+		return "", false
 	}
-	return s.Status().Continue
+	var s apierrors.APIStatus
+	if errors.As(err, &s) {
+		token = s.Status().Continue
+	}
+	return token, true
 }

@@ -6,6 +6,7 @@ package migrate
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,7 +44,45 @@ func TestRun_pages(t *testing.T) {
 		assert.Equal(t, int64(25), report.Migrated)
 		assert.True(t, report.Complete)
 	})
-	t.Run("the list expires and nothing says where it was => an error", func(t *testing.T) {
+	t.Run("the list expires and nothing says where it was => listed anew, each object once", func(t *testing.T) {
+		a := staleAPI(25)
+		expired := 0
+		a.before = func(r fakeRequest) *fakeFault {
+			if r.token != "" && expired < maxExpired {
+				expired++
+				a.create("ns/00003"+strings.Repeat("a", expired), "") // where the list has been already, with the write key
+				return &fakeFault{status: statusFor(410, metav1.StatusReasonExpired, "too old")}
+			}
+			return nil
+		}
+		report := run(t, a, Options{PageSize: 10, Concurrency: 1})
+		assert.Equal(t, maxExpired, expired)
+		assert.Equal(t, []int64{25, 25}, []int64{report.Listed, report.Migrated})
+		assert.Len(t, a.patchTypes(), 25, "what was written is not written again")
+		assert.True(t, report.Complete)
+	})
+	t.Run("it expires whenever it gets further => comes to its end all the same", func(t *testing.T) {
+		a := staleAPI(60)
+		expired := map[string]bool{}
+		a.before = func(r fakeRequest) *fakeFault {
+			if _, after, _ := strings.Cut(r.token, ":"); after != "" && !expired[after] {
+				expired[after] = true
+				return &fakeFault{status: statusFor(410, metav1.StatusReasonExpired, "too old")}
+			}
+			return nil
+		}
+		report := run(t, a, Options{PageSize: 10, Concurrency: 1})
+		assert.Equal(t, []int64{60, 60}, []int64{report.Listed, report.Migrated})
+	})
+	t.Run("objects come in another order than etcd's => it can't be told what was reached, and that is an error", func(t *testing.T) {
+		var seen reached
+		page := &metav1.PartialObjectMetadataList{Items: make([]metav1.PartialObjectMetadata, 2)}
+		page.Items[0].Name, page.Items[1].Name = "b", "a"
+		assert.True(t, seen.pass(page))
+		assert.Len(t, page.Items, 2, "and none is passed over")
+		assert.True(t, seen.unordered)
+	})
+	t.Run("the list expires always and nothing says where it was => an error, not a loop", func(t *testing.T) {
 		a := staleAPI(25)
 		a.before = func(r fakeRequest) *fakeFault {
 			if r.token != "" {
