@@ -33,7 +33,7 @@ import (
 
 // NewRoot makes the root command.
 func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string, bool)) *cobra.Command {
-	shared := options.Shared{Config: genericclioptions.NewConfigFlags(true), IOStreams: streams, LookupEnv: lookupEnv}
+	shared := options.Shared{Config: genericclioptions.NewConfigFlags(true), IOStreams: streams, LookupEnv: lookupEnv, Stream: &options.Stream{}}
 	root := &cobra.Command{
 		Use:         project.Name,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: project.Command},
@@ -90,6 +90,11 @@ func NewRoot(streams genericiooptions.IOStreams, lookupEnv func(string) (string,
 		version.NewCommand(shared),
 		completion.NewCommand(shared),
 	)
+	for _, c := range root.Commands() {
+		if c.RunE != nil {
+			c.RunE = shared.Finish(c.RunE)
+		}
+	}
 	return root
 }
 

@@ -84,6 +84,7 @@ func NewCommand(shared options.Shared) *cobra.Command {
 			return o.Run(cmd.Context(), emit)
 		},
 	}
+	options.Streaming(cmd)
 	f.Agent.AddFlags(cmd.Flags())
 	f.Migration.AddFlags(cmd)
 	cmd.Flags().StringSliceVar(&f.Resources, "resources", nil, "Resources to migrate, with their group where they have one: secrets,widgets.example.com")

@@ -44,6 +44,7 @@ func (c *Change) AddFlags(cmd *cobra.Command) {
 
 // AddFlagsWithoutMigration registers the flags for a command that migrates nothing.
 func (c *Change) AddFlagsWithoutMigration(cmd *cobra.Command) {
+	Streaming(cmd)
 	flags := cmd.Flags()
 	c.Migration.Engine = cmp.Or(c.Migration.Engine, string(migrator.Native))
 	c.Agent.AddFlags(flags)

@@ -33,6 +33,8 @@ type Shared struct {
 	genericiooptions.IOStreams
 	// LookupEnv finds environment variables.
 	LookupEnv func(string) (string, bool)
+	// Stream is shared by all that sends events.
+	Stream *Stream
 }
 
 // Agent are the flags of commands that run agents on nodes.
@@ -145,7 +147,7 @@ func (s Shared) Sink(output string) (emit event.Sink, closeSink func()) {
 	p := printer.New(printer.Choose(output, s.ErrOut, s.LookupEnv), s.IOStreams, printer.Options{
 		Color: term.UseColor(term.ColorAuto, s.ErrOut, s.LookupEnv),
 	})
-	return p.Sink, func() { _ = p.Close() } // output that nobody can read any more stops nothing
+	return s.aim(p.Sink), func() { _ = p.Close() } // output that nobody can read any more stops nothing
 }
 
 // Who names the person at the keyboard for records: user@host.

@@ -65,6 +65,7 @@ func NewCommand(shared options.Shared) *cobra.Command {
 		},
 	}
 	f.AddFlags(cmd)
+	options.Streaming(cmd)
 	return cmd
 }
 

@@ -31,8 +31,10 @@ type Flags struct {
 
 // Options is what Run needs.
 type Options struct {
-	Collect  func(context.Context) (*status.Seen, error)
-	Cluster  v1alpha1.Cluster
+	Collect func(context.Context) (*status.Seen, error)
+	Cluster v1alpha1.Cluster
+	// Target is for the commands in what is told.
+	Target   options.Target
 	ExitCode bool
 	Print    func(runtime.Object, io.Writer) error
 	Out      io.Writer
@@ -87,7 +89,7 @@ func NewCommand(shared options.Shared) *cobra.Command {
 
 // ToOptions makes clients and a printer.
 func (f *Flags) ToOptions() (*Options, error) {
-	o := &Options{ExitCode: f.ExitCode, Out: f.Out}
+	o := &Options{ExitCode: f.ExitCode, Out: f.Out, Target: options.TargetOf(f.Config)}
 	switch *f.Print.OutputFormat {
 	case "":
 		o.Print = table(false)
@@ -116,6 +118,7 @@ func (o *Options) Run(ctx context.Context) error {
 		return err
 	}
 	st := status.Assess(seen, o.Cluster)
+	aim(st, o.Target)
 	if err := o.Print(st, o.Out); err != nil {
 		return err
 	}
@@ -123,4 +126,13 @@ func (o *Options) Run(ctx context.Context) error {
 		return &hint.Error{Err: errors.New("not all is well, see the status"), Exit: hint.ExitDrifted}
 	}
 	return nil
+}
+
+// aim has the commands in a status reach the cluster that it is of.
+func aim(st *v1alpha1.EncryptionStatus, target options.Target) {
+	st.Summary = target.Aim(st.Summary)
+	st.Hints, st.Problems = target.AimAll(st.Hints), target.AimAll(st.Problems)
+	for i := range st.Nodes {
+		st.Nodes[i].Message = target.Aim(st.Nodes[i].Message)
+	}
 }

@@ -53,8 +53,10 @@ type Options struct {
 	// Verify reads what is stored.
 	Verify  func(context.Context) (*verify.Result, error)
 	Cluster v1alpha1.Cluster
-	Print   func(runtime.Object, io.Writer) error
-	Out     io.Writer
+	// Target is for the commands in hints.
+	Target options.Target
+	Print  func(runtime.Object, io.Writer) error
+	Out    io.Writer
 }
 
 // NewCommand makes the command.
@@ -189,7 +191,7 @@ func (f *Flags) ToOptions() (*Options, func(), error) {
 	if f.All {
 		names = census.AllNames
 	}
-	o := &Options{Print: show, Out: f.Out}
+	o := &Options{Print: show, Out: f.Out, Target: options.TargetOf(f.Shared.Config)}
 	if f.Snapshot != "" {
 		o.Verify = verify.Offline{
 			File: f.Snapshot, Config: f.Config, Prefix: f.Prefix, Resources: f.Resources,
@@ -239,6 +241,10 @@ func (o *Options) Run(ctx context.Context) error {
 		return err
 	}
 	report := verify.Assess(*result, o.Cluster)
+	report.Hints = o.Target.AimAll(report.Hints)
+	if report.Residue != nil {
+		report.Residue.Hints = o.Target.AimAll(report.Residue.Hints)
+	}
 	if err := o.Print(report, o.Out); err != nil {
 		return err
 	}
