@@ -45,7 +45,7 @@ var ErrNothingToRestore = errors.New("the encryption configuration that is there
 var ErrMayBeInUse = errors.New("a kube-apiserver may take the encryption configuration that is there, and run with it")
 
 // RestoreRun is the run that a revision is recorded under which was put in place by hand.
-const RestoreRun = "restore"
+const RestoreRun = agentapi.RestoreRun
 
 // PlanRestore finds what Restore would do, without changing anything.
 //

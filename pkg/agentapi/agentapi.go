@@ -261,6 +261,9 @@ type Edit struct {
 	Log []string `json:"log,omitempty"`
 }
 
+// RestoreRun is the run that a revision is recorded under which was put in place by hand.
+const RestoreRun = "restore"
+
 // Revision is one configuration that was on the node.
 type Revision struct {
 	Number int                   `json:"number"`

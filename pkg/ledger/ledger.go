@@ -38,6 +38,10 @@ type Ledger struct {
 	Whole *Verification `json:"whole,omitempty"`
 	// Sightings say when values were last seen under a key, the latest first.
 	Sightings []Sighting `json:"sightings,omitempty"`
+	// Restored is, by node, the newest revision of its history that was put in place by hand when it was last looked at.
+	Restored map[string]int `json:"restored,omitempty"`
+	// DistrustTime is when it was last found that a kube-apiserver may have written with another key than is on record, nil if never.
+	DistrustTime *time.Time `json:"distrustTime,omitempty"`
 }
 
 // The commands that have records, besides rotate.
@@ -88,6 +92,8 @@ type Rotation struct {
 	Used bool `json:"used,omitempty"`
 	// Pruned are the keys that left the configuration at the end.
 	Pruned []encconfig.Key `json:"pruned,omitempty"`
+	// Forget: they are to leave the nodes' histories too, and have not yet, or not all.
+	Forget bool `json:"forget,omitempty"`
 }
 
 // Migration is the state of one resource. Objects with a resourceVersion above Baseline were written with the write
@@ -114,6 +120,21 @@ func (l *Ledger) Last() *Rotation {
 	return &l.Rotations[len(l.Rotations)-1]
 }
 
+// NoteRestored takes note of the newest revision of each node that was put in place by hand, and tells whether one is new to the
+// record. Its kube-apiserver may have written with another key meanwhile, also where the configuration of before is back: its
+// digest alone does not show that. A history that has forgotten such a revision tells nothing new.
+func (l *Ledger) NoteRestored(newest map[string]int) (news bool) {
+	for node, number := range newest {
+		if number != 0 && l.Restored[node] != number {
+			if l.Restored == nil {
+				l.Restored = map[string]int{}
+			}
+			l.Restored[node], news = number, true
+		}
+	}
+	return news
+}
+
 // Open is the newest rotation that has not ended, else nil. Migrations on their own may have come after it.
 func (l *Ledger) Open() *Rotation {
 	for i := len(l.Rotations) - 1; i >= 0; i-- {
@@ -122,6 +143,19 @@ func (l *Ledger) Open() *Rotation {
 		}
 	}
 	return nil
+}
+
+// Forgetting is the removal of keys whose last part is still to be done, to take them out of the histories, nil if there is none:
+// one that is open, or one that has ended and that nothing came after.
+func (l *Ledger) Forgetting() *Rotation {
+	r := l.Open()
+	if last := l.Last(); r == nil && last != nil && !last.Aborted {
+		r = last
+	}
+	if r == nil || !r.Forget {
+		return nil
+	}
+	return r
 }
 
 // Trusted is the record of a key as the write key, if it can be relied on: the configuration is still the one of
@@ -241,6 +275,9 @@ func (r *Rotation) MigratedAt() time.Time {
 //
 // All times are the API server's.
 func (l *Ledger) Unneeded(d encconfig.Description, resources []string, now time.Time, age time.Duration) []encconfig.Key {
+	if len(resources) == 0 { // a migration of nothing proves nothing
+		return nil
+	}
 	at := l.lastMigration(d.Digest, resources, now.Add(-age))
 	if at < 0 {
 		return nil

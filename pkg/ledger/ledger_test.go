@@ -298,3 +298,35 @@ func TestBeginKeepsAllOfWhatHasNotEnded(t *testing.T) {
 	assert.Equal(t, &two, l.Last().Config, "status goes by it")
 	assert.Empty(t, l.Rotations[0].Config.Rules)
 }
+
+// Where no resource is encrypted a migration of all of them is a migration of none.
+func TestUnneeded_isNothingWhereNothingIsEncrypted(t *testing.T) {
+	t.Parallel()
+	d := encconfig.Description{Digest: "sha256:x", Rules: []encconfig.Rule{{
+		Resources: []string{"secrets"}, Keys: []encconfig.Key{{Provider: encconfig.Identity}, {Provider: encconfig.AESGCM, Name: "1"}},
+	}}}
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	l := &ledger.Ledger{Rotations: []ledger.Rotation{{ID: "a", To: encconfig.Key{Provider: encconfig.Identity}, Config: &d, CompletionTime: &now}}}
+	assert.Empty(t, l.Unneeded(d, nil, now.Add(time.Hour), time.Minute))
+}
+
+// What may be stored with another key is told until everything was migrated.
+func TestDistrusted_untilAllWasMigratedSince(t *testing.T) {
+	t.Parallel()
+	names := []string{"secrets", "configmaps"}
+	done := func(at time.Time, of ...string) ledger.Rotation {
+		r := ledger.Rotation{ID: at.String(), To: key("1"), Migrations: map[string]ledger.Migration{}, CompletionTime: &at}
+		for _, name := range of {
+			r.Migrations[name] = ledger.Migration{Baseline: "1", Complete: true, CompletionTime: &at}
+		}
+		return r
+	}
+	l := &ledger.Ledger{Rotations: []ledger.Rotation{done(start, names...)}}
+	assert.False(t, l.Distrusted(names))
+	l.Distrust(start.Add(time.Minute))
+	assert.True(t, l.Distrusted(names), "what was migrated before does not count")
+	l.Begin(done(start.Add(time.Hour), "secrets"))
+	assert.True(t, l.Distrusted(names), "nor does a part")
+	l.Begin(done(start.Add(2*time.Hour), names...))
+	assert.False(t, l.Distrusted(names))
+}

@@ -178,22 +178,12 @@ func hadAgreed(o agreement.Observed, step agreement.Step) bool {
 	return agreed != "" && !slices.ContainsFunc(o.Nodes, func(n agreement.Node) bool { return !n.TellsLoaded || n.Loaded != agreed })
 }
 
-// distrust makes no record one that can be relied on, and spends the names of all keys that the files have. A prune that is
-// under way ends: going on with it counts no more, and a kube-apiserver may have written with what it was to take out.
+// distrust makes no record one that can be relied on, and spends the names of all keys that the files have.
 func distrust(l *ledger.Ledger, files map[string]agentapi.State, now time.Time) {
 	for _, f := range files {
 		l.HighestKey = max(l.HighestKey, f.HighestKey) // that of the file and of the history
 	}
-	l.Whole = nil // a value may have come and gone since, and its superseded revisions are younger than that count
-	for i := range l.Rotations {
-		rec := &l.Rotations[i]
-		if rec.Config = nil; rec.CompletionTime != nil {
-			continue
-		}
-		if rec.Migrations, rec.SettleTime = nil, nil; rec.Command == ledger.CommandPrune {
-			rec.CompletionTime, rec.Aborted = &now, true
-		}
-	}
+	l.Distrust(now)
 }
 
 // toAgree puts together what package agreement looks at. After a push nothing counts as loaded before it was awaited. It
@@ -273,7 +263,7 @@ func (r *Run) explain(ctx context.Context, stage string, err error) error {
 // Result is one sentence on what the repair has done, and what comes next, empty if nothing does.
 func (r *Run) Result(ctx context.Context) (result, next string) {
 	if !r.Pushed {
-		return fmt.Sprintf("nothing to repair: %s, and %s loaded it", haveFile(r.View.ControlPlane.Names(), r.Digest()), r.EveryInstance()), ""
+		return fmt.Sprintf("nothing to repair: %s, and %s loaded it", haveFile(r.View.ControlPlane.Names(), r.Digest()), r.EveryInstance()), r.after(ctx)
 	}
 	result = fmt.Sprintf("repaired: %s, and %s loaded it", haveFile(r.View.ControlPlane.Names(), r.Digest()), r.EveryInstance())
 	return result, r.after(ctx)
@@ -287,7 +277,8 @@ func haveFile(nodes []string, digest string) string {
 }
 
 // after is the command that lets the data follow the agreed write keys: what nodes have stored meanwhile may be
-// under others.
+// under others. It is told again until the data has followed, also by a repair that finds nothing left to do: the one before may
+// have been killed before it told.
 func (r *Run) after(ctx context.Context) string {
 	book, _, err := r.Ledger().Load(ctx)
 	if open := book.Open(); err == nil && open != nil {
@@ -301,7 +292,7 @@ func (r *Run) after(ctx context.Context) string {
 	names := migrator.Names(migrator.Encrypted(r.served, config, nil))
 	const many = 8
 	switch {
-	case len(names) == 0 || !r.distrusted:
+	case len(names) == 0, err == nil && !book.Distrusted(names), err != nil && !r.distrusted:
 		return ""
 	case len(names) > many:
 		return "some objects may be stored with other keys; the next rotation migrates all of them: " + project.Command + " rotate"

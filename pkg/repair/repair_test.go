@@ -66,6 +66,11 @@ func TestDistrust_endsAPrune(t *testing.T) {
 	assert.True(t, book.Rotations[0].Aborted)
 	assert.Equal(t, &now, book.Rotations[0].CompletionTime)
 
+	book = &ledger.Ledger{Rotations: []ledger.Rotation{{ID: "1", Command: ledger.CommandPrune, To: key("3"), Forget: true, CompletionTime: &now}}}
+	require.NotNil(t, book.Forgetting())
+	distrust(book, nil, now)
+	assert.Nil(t, book.Forgetting(), "no history loses a key that something may have been written with since")
+
 	book = &ledger.Ledger{Rotations: []ledger.Rotation{{ID: "1", To: key("3")}}}
 	distrust(book, nil, now)
 	assert.NotNil(t, book.Open(), "a rotation goes on, and migrates anew")

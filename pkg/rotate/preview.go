@@ -40,6 +40,9 @@ func (r *Run) Plan(ctx context.Context, cluster v1alpha1.Cluster) (*v1alpha1.Rot
 			Rollback: "go on from what is there, with the steps that are left", Prune: "go on from what is there, with the steps that are left",
 			Abort: "take the new key out again, if nothing can have been written with it",
 		}[r.Mode]}}
+		if owed := r.View.Ledger.Forgetting(); owed != nil && r.Mode == Prune {
+			p.Steps = append(p.Steps, forgetStep(owed.Pruned))
+		}
 		p.Warnings = r.warnOfLeftOut()
 		return p, nil
 	}

@@ -31,7 +31,12 @@ const (
 // if there is nothing to take out of the configuration.
 func (r *Run) prune(ctx context.Context, o plan.Observed, book *ledger.Ledger) (done bool, err error) {
 	open := book.Open()
+	owed := book.Forgetting()
+	r.Forget = r.Forget || r.Continue && owed != nil // it was agreed to by name
 	switch {
+	case r.Continue && open == nil && owed != nil:
+		r.record, r.dropped = *owed, owed.Pruned
+		return true, nil
 	case r.Continue && open == nil:
 		r.Emit(event.Notice{Text: "no prune is under way: there is nothing to resume"})
 		return true, nil
@@ -79,7 +84,7 @@ func (r *Run) openPrune(ctx context.Context, agreed encconfig.Description, list 
 	}
 	r.record = ledger.Rotation{
 		ID: r.ID, By: r.By, Command: string(Prune), From: agreed.WriteKeys(), To: to, Stage: "plan",
-		StartTime: now, StartDigest: agreed.Digest, Pruned: list,
+		StartTime: now, StartDigest: agreed.Digest, Pruned: list, Forget: r.Forget,
 	}
 	return r.Ledger().Update(ctx, func(l *ledger.Ledger) {
 		record := r.record
@@ -97,6 +102,9 @@ func (r *Run) forget(ctx context.Context) error {
 	}
 	text := fmt.Sprintf("remove every revision that holds %s from the history of each node", encconfig.KeyNames(r.dropped))
 	err := r.Step(operation.Step{Stage: stageForget, Text: text}, func() (string, error) { return "", r.destroy(ctx) })
+	if err == nil {
+		err = r.note(ctx, func(rec *ledger.Rotation) { rec.Forget = false })
+	}
 	if err != nil {
 		return hint.AtStage(err, stageForget, "safe to stop here: the keys have left the configuration, and some nodes still have them in their history",
 			"when that is mended, run the same command again")

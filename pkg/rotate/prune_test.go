@@ -106,3 +106,52 @@ func TestAPruneThatGoesOnProvesAnewWhatEveryNodeHas(t *testing.T) {
 		})
 	}
 }
+
+// prune --history goes on with the histories, whenever it was killed: that each key is to be destroyed was agreed to then.
+func TestAPruneOfTheHistoriesGoesOnWithThem(t *testing.T) {
+	t.Parallel()
+	all, less := config(key("3"), key("2"), key("1")), config(key("3"), key("2"))
+	less.Digest = "sha256:less"
+	ended := time.Now()
+	tests := map[string]struct {
+		config *encconfig.Description
+		change func(*ledger.Rotation)
+		forget bool
+		done   bool
+	}{
+		"before a node was changed":                         {all, func(r *ledger.Rotation) { r.Forget = true }, true, false},
+		"after all nodes were":                              {less, func(r *ledger.Rotation) { r.Forget = true }, true, false},
+		"after the record was closed":                       {less, func(r *ledger.Rotation) { r.Forget, r.CompletionTime = true, &ended }, true, true},
+		"a prune that is not of the histories":              {less, func(*ledger.Rotation) {}, false, false},
+		"a prune of the histories that has come to its end": {less, func(r *ledger.Rotation) { r.CompletionTime = &ended }, false, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := stopped(t, key("3"))
+			require.NoError(t, r.Ledger().Update(t.Context(), func(l *ledger.Ledger) { tt.change(l.ByID("stopped")) }))
+			book, _, err := r.Ledger().Load(t.Context())
+			require.NoError(t, err)
+			node := func(name string) plan.Node { return plan.Node{Name: name, Config: tt.config, Loaded: tt.config.Digest} }
+			done, err := r.prune(t.Context(), plan.Observed{Nodes: []plan.Node{node("n1"), node("n2")}}, book)
+			require.NoError(t, err)
+			assert.Equal(t, tt.done, done)
+			assert.Equal(t, tt.forget, r.Forget)
+			if tt.forget {
+				assert.Equal(t, []encconfig.Key{key("1")}, r.dropped)
+				assert.True(t, r.record.Forget, "it stays on record until it is done")
+			}
+		})
+	}
+}
+
+func TestForgettingIsOverOnceAnythingCameAfter(t *testing.T) {
+	t.Parallel()
+	ended := time.Now()
+	book := &ledger.Ledger{Rotations: []ledger.Rotation{{ID: "1", Command: string(Prune), Forget: true, CompletionTime: &ended}}}
+	assert.NotNil(t, book.Forgetting())
+	book.Begin(ledger.Rotation{ID: "2", To: key("4"), CompletionTime: &ended})
+	assert.Nil(t, book.Forgetting(), "a rollback may have brought the key back")
+	book = &ledger.Ledger{Rotations: []ledger.Rotation{{ID: "1", Command: string(Prune), Forget: true, Aborted: true, CompletionTime: &ended}}}
+	assert.Nil(t, book.Forgetting())
+}

@@ -64,7 +64,7 @@ func (r *Run) planPrune(ctx context.Context, p *v1alpha1.RotationPlan, on string
 			v1alpha1.PlanStep{Stage: string(plan.Close), Text: r.text(plan.Step{Kind: plan.Close})})
 	}
 	if r.Forget {
-		p.Steps = append(p.Steps, v1alpha1.PlanStep{Stage: stageForget, Text: fmt.Sprintf("remove every revision that holds %s from the history of each node", encconfig.KeyNames(going))})
+		p.Steps = append(p.Steps, forgetStep(going))
 		p.Warnings = append(p.Warnings, "this destroys "+encconfig.KeyNames(going)+" for good: a backup of etcd, or of a file, that needs it can't be read any more")
 	} else {
 		p.Warnings = append(p.Warnings, "they stay in each node's history: a backup of etcd from before may need them")
@@ -90,4 +90,9 @@ func (r *Run) planned(ctx context.Context, p *v1alpha1.RotationPlan, u Usage, li
 		p.Warnings = append(p.Warnings, d.told(now))
 	}
 	return free, nil
+}
+
+// forgetStep is the last one of a removal with --history.
+func forgetStep(going []encconfig.Key) v1alpha1.PlanStep {
+	return v1alpha1.PlanStep{Stage: stageForget, Text: fmt.Sprintf("remove every revision that holds %s from the history of each node", encconfig.KeyNames(going))}
 }

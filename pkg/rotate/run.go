@@ -78,6 +78,9 @@ func (r *Run) held(ctx context.Context) error {
 	if err := r.Inspect(ctx); err != nil {
 		return r.explain(ctx, "inspect", err)
 	}
+	if err := r.noteRestored(ctx); err != nil {
+		return r.explain(ctx, "inspect", err)
+	}
 	if err := r.checkConfigs(ctx); err != nil {
 		return r.explain(ctx, "inspect", err)
 	}
