@@ -76,7 +76,7 @@ func ofFiles() []Row {
 		{32, "clocks that are wrong", in("pkg/lock", "TestALeaseIsNotJudgedByItsTimes"), ""},
 		{33, "manifests that are not kubeadm's", in("pkg/staticpod", "TestRead_refuses", "TestEnable_and_Disable_hold_for_every_way_of_writing_a_manifest"), ""},
 		{34, "kubeadm upgrade and join", in("test/e2e", "joinNode"), ""},
-		{35, "somebody who writes the file again and again", in("pkg/rotate", "TestSameFile"), "a loop that does so on a real cluster"},
+		{35, "somebody who writes the file again and again", in("pkg/join", "TestSameFile"), "a loop that does so on a real cluster"},
 	}
 }
 
