@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
@@ -32,6 +34,20 @@ func (r *Run) covered(d encconfig.Description) []kube.Resource {
 // refused: it pauses where room is short.
 func (r *Run) checkRoom(ctx context.Context, o plan.Observed) error {
 	return r.room(ctx, r.View.ControlPlane, r.rewritten(o))
+}
+
+// cantCount tells of an error of checkRoom that it is one of an object that can't be read, before a rollback to a key that no
+// configuration has: the key is brought back for such objects, so they are no reason to refuse it.
+func (r *Run) cantCount(o plan.Observed, err error) bool {
+	return r.Mode == Rollback && unreadable(err) &&
+		!slices.ContainsFunc(o.Nodes, func(n plan.Node) bool { return n.Config != nil && n.Config.Has(r.goal.Target) })
+}
+
+// unreadable tells whether a kube-apiserver could not decrypt what it was to list. It says so with a reason of its own
+// (k8s.io/apiserver@v0.37.2 pkg/storage/etcd3/corrupt_obj_deleter.go), or as an internal error where the feature
+// AllowUnsafeMalformedObjectDeletion is off (pkg/storage/etcd3/store.go).
+func unreadable(err error) bool {
+	return apierrors.IsStoreReadError(err) || apierrors.IsInternalError(err) && strings.Contains(err.Error(), "unable to transform key")
 }
 
 // storable tells whether a resource can be migrated, whatever its keys are.
