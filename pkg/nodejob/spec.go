@@ -31,9 +31,9 @@ type Spec struct {
 	NewDir bool
 	// Manifests gives the agent the folder of the node's static pods.
 	Manifests bool
-	// ReadOnly gives the agent nothing to write to.
+	// ReadOnly gives the agent nothing to write to, and no history: for a command that needs the file alone.
 	ReadOnly bool
-	// Reader is ReadOnly, for a command that holds no lock. It may have no ConfigDir and no Owner, is not swept away by a
+	// Reader gives it nothing to write to either, for a command that holds no lock. It may have no ConfigDir and no Owner, is not swept away by a
 	// command that has the lock, and ends by itself when nobody asks.
 	Reader bool
 	// Etcd lets a Reader read etcd, and takes the history from it.
@@ -76,7 +76,8 @@ const (
 )
 
 // job builds the Job. It asks for no more than the agent's work needs: root, since the files are root's, but no
-// capability, no network of its own use, no token, nothing writable but the two folders, and not even these for one that changes nothing. One that
+// capability, no network of its own use, no token, nothing writable but the two folders, and not even these for one that changes nothing; one
+// that hands out the file, or looks whether all nodes have the same, is not shown the history. One that
 // reads etcd has the node's network, since etcd may answer on its loopback alone, and the three files that kube-apiserver
 // shows it, each by itself: their folder holds the keys of the whole cluster. One that searches etcd's files has two folders of
 // them, and no other file of the node.
@@ -161,9 +162,9 @@ func (s Spec) mounted() []mounted {
 		list = append(list,
 			mounted{"etcd-snap", s.Data.Snap, agentapi.SnapDir, corev1.HostPathDirectory},
 			mounted{"etcd-wal", s.Data.WAL, agentapi.WALDir, corev1.HostPathDirectory})
-	case s.Etcd == nil:
+	case s.Etcd == nil && !s.ReadOnly:
 		list = append(list, mounted{"history", project.NodeHistoryDir, agentapi.HistoryDir, corev1.HostPathDirectoryOrCreate})
-	default:
+	case s.Etcd != nil:
 		for _, file := range []mounted{
 			{"etcd-ca", s.Etcd.CA, agentapi.EtcdCA, corev1.HostPathFile},
 			{"etcd-cert", s.Etcd.Cert, agentapi.EtcdCert, corev1.HostPathFile},

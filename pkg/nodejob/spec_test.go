@@ -97,16 +97,15 @@ func TestTheJobAsksForNoMoreThanItNeeds(t *testing.T) {
 	assert.Zero(t, *exampleSpec("n1").job().Spec.BackoffLimit)
 }
 
-func TestAnAgentThatSealsABundleHasNothingToWriteTo(t *testing.T) {
+func TestAnAgentThatSealsABundleHasNothingToWriteToAndNoHistory(t *testing.T) {
 	t.Parallel()
 	s := exampleSpec("n1")
 	s.ReadOnly = true
 	job := s.job()
 	mounts := job.Spec.Template.Spec.Containers[0].VolumeMounts
-	assert.Len(t, mounts, 2)
-	for _, m := range mounts {
-		assert.True(t, m.ReadOnly, m.Name)
-	}
+	require.Len(t, mounts, 1)
+	assert.Equal(t, "config", mounts[0].Name)
+	assert.True(t, mounts[0].ReadOnly)
 	assert.Len(t, job.OwnerReferences, 1, "it goes with the lock of its command")
 	assert.NotContains(t, job.Spec.Template.Spec.Containers[0].Args, "--idle=2m", "which may wait for kube-apiservers before it asks")
 }
