@@ -149,7 +149,8 @@ func (s *Session) decode(text []byte, op agentapi.Op) (*agentapi.Response, error
 	if err := json.Unmarshal(text, &r); err != nil {
 		return nil, fmt.Errorf("node %s: the agent's answer is not understood", s.node)
 	}
-	if r.Version != agentapi.Version || r.Node != s.node || r.Run != s.run || r.Op != op {
+	refused := r.Op == "" && r.Error != nil // what is no request of which it knows the operation, to the agent
+	if r.Version != agentapi.Version || r.Node != s.node || r.Run != s.run || r.Op != op && !refused {
 		return nil, fmt.Errorf("node %s: the answer is not one to what was asked (version %d, operation %q)", s.node, r.Version, hint.Shorten(string(r.Op)))
 	}
 	if r.Error != nil {

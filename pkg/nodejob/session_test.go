@@ -67,10 +67,14 @@ func TestAskSendsOneLineAndTakesOneAnswer(t *testing.T) {
 func TestAskRefusesAnswersToSomethingElse(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ answer, message string }{
-		"no JSON":           {"Segmentation fault", "node n1: the agent's answer is not understood"},
-		"another version":   {strings.Replace(good, `"version":1`, `"version":2`, 1), "is not one to what was asked (version 2"},
-		"another node":      {strings.Replace(good, `"n1"`, `"n2"`, 1), "is not one to what was asked"},
-		"another run":       {strings.Replace(good, `"run1"`, `"run2"`, 1), "is not one to what was asked"},
+		"no JSON":                         {"Segmentation fault", "node n1: the agent's answer is not understood"},
+		"another version":                 {strings.Replace(good, `"version":1`, `"version":2`, 1), "is not one to what was asked (version 2"},
+		"another node":                    {strings.Replace(good, `"n1"`, `"n2"`, 1), "is not one to what was asked"},
+		"another run":                     {strings.Replace(good, `"run1"`, `"run2"`, 1), "is not one to what was asked"},
+		"no operation, and no reason why": {strings.Replace(good, `"inspect"`, `""`, 1), "is not one to what was asked"},
+		"no operation, since it is no request to it": {
+			`{"version":1,"op":"","node":"n1","run":"run1","error":{"code":"bad-request","message":"an edit of what?"}}`, "node n1: an edit of what?",
+		},
 		"another operation": {strings.Replace(good, `"inspect"`, `"install"`, 1), `is not one to what was asked (version 1, operation "install")`},
 		"an error": {
 			`{"version":1,"op":"inspect","node":"n1","run":"run1","error":{"code":"unreadable","message":"no such file"}}`, "node n1: no such file",

@@ -108,7 +108,10 @@ func (r *Run) checkEdits(ctx context.Context) error {
 	return r.WithAgents(ctx, func(agents *nodejob.Agents) error {
 		for _, in := range r.View.ControlPlane.Instances {
 			m := r.Files[in.Node].Manifest
-			if m == nil || m.Edit != nil && !m.Edit.Stage.Final() {
+			if m == nil {
+				return errUnseen(in.Node)
+			}
+			if m.Edit != nil && !m.Edit.Stage.Final() {
 				continue // the guard's work is awaited first, and looked at then
 			}
 			flags := plan.FlagsSet
@@ -123,6 +126,12 @@ func (r *Run) checkEdits(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// errUnseen is about a node whose agent does not see what it is to edit.
+func errUnseen(node string) error {
+	return hint.Errorf("look for what changes the pods of Jobs in "+project.Namespace+", such as an admission policy",
+		"node %s: the agent does not see the manifests of the node's static pods, %s", node, project.NodeManifestDir)
 }
 
 // awaitEdit waits until the guard of a node has ended, through the time in which the kube-apiserver is away, and says
