@@ -163,8 +163,13 @@ func readyOf(node *corev1.Node) corev1.ConditionStatus {
 	return ""
 }
 
-// ReturnOf says what a node needs that was left out.
-func ReturnOf(node string) string {
-	return fmt.Sprintf("Before its kube-apiserver starts again, give it the file, by hand: encryption-agent recipient on the node, then "+
-		"%[1]s join --name %[2]s --recipient KEY (docs/join.md). If it has started: %[1]s repair.", project.Command, node)
+// ReturnOf says what a node needs that was left out. One whose kube-apiserver has no flags yet does not become ready without them
+// where Secrets or ConfigMaps are encrypted, so no agent can be started there that would edit its manifest.
+func ReturnOf(node string, flags bool) string {
+	file := fmt.Sprintf("encryption-agent recipient on the node, then %s join --name %s --recipient KEY (docs/join.md)", project.Command, node)
+	if flags {
+		return "It needs the file and the flags, by hand: " + file + ", then kubeadm init phase control-plane apiserver on the node " +
+			"(docs/recovery.md, \"A node comes back that enable went on without\")."
+	}
+	return "Before its kube-apiserver starts again, give it the file, by hand: " + file + ". If it has started: " + project.Command + " repair."
 }

@@ -34,24 +34,25 @@ func (r *Run) warnOfLeftOut() (list []string) {
 			list = append(list, "there is no control-plane node "+name+": nothing is left out for it")
 			continue
 		}
-		list = append(list, leftOutText(r.View.LeftOut[at]))
+		list = append(list, r.leftOutText(r.View.LeftOut[at]))
 	}
 	return list
 }
 
-func leftOutText(l controlplane.LeftOut) string {
+func (r *Run) leftOutText(l controlplane.LeftOut) string {
 	seen := "its Node object is gone"
 	if !l.Gone {
 		seen = fmt.Sprintf("its kubelet has been silent for %s", l.SilentFor.Round(time.Second))
 	}
 	return fmt.Sprintf("node %s is left out: %s, and its kube-apiserver does not serve. It keeps the file that it has, with which it may "+
-		"not be able to read what is written with the new key. %s No key is pruned while a node is left out", l.Node, seen, controlplane.ReturnOf(l.Node))
+		"not be able to read what is written with the new key. %s No key is pruned while a node is left out", l.Node, seen,
+		controlplane.ReturnOf(l.Node, r.Mode == Enable))
 }
 
 // tellLeftOut reminds of the nodes that are not as the others when the run is over.
 func (r *Run) tellLeftOut() {
 	for _, name := range r.leftOut() {
-		r.Emit(event.Warning{Text: fmt.Sprintf("node %s was left out. %s", name, controlplane.ReturnOf(name))})
+		r.Emit(event.Warning{Text: fmt.Sprintf("node %s was left out. %s", name, controlplane.ReturnOf(name, r.Mode == Enable))})
 	}
 }
 

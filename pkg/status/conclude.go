@@ -162,7 +162,7 @@ func hints(st *v1alpha1.EncryptionStatus, s *Seen) []string {
 		list = append(list, "encrypt with: "+enable, "take the kube-apiservers' flags out with: "+project.Command+" disable --remove-flags")
 	}
 	for _, node := range behind(st, s) {
-		list = append(list, controlplane.ReturnOf(node))
+		list = append(list, controlplane.ReturnOf(node, slices.Contains(disabled(st.Nodes), node)))
 	}
 	if needsRepair(st, open != nil) {
 		list = append(list, "look at the files of all nodes, and bring them to one configuration, with: "+project.Command+" repair")
