@@ -33,6 +33,8 @@ type shape struct {
 	// compaction is how often etcd is compacted, Kubernetes' own five minutes if it is empty.
 	compaction string
 	audit      bool
+	// kubernetes is another version than the one that the harness starts by itself, if it is not empty.
+	kubernetes string
 }
 
 // cluster is a running cluster.
@@ -77,6 +79,9 @@ func (e environment) start(t *testing.T, s shape) *cluster {
 	}
 	if s.compaction != "" {
 		args = append(args, "--compaction", s.compaction)
+	}
+	if s.kubernetes != "" {
+		args = append(args, "--kubernetes", s.kubernetes)
 	}
 	_, err := e.cluster(t.Context(), 8*time.Minute, args...)
 	require.NoError(t, err)

@@ -70,6 +70,9 @@ func TestEndToEnd(t *testing.T) {
 			stockReload(t, env.start(t, shape{name: "stock", nodes: 1, encryption: "aesgcm", reloadPoll: "1m"}))
 		})
 	})
+	if env.thorough {
+		thorough(t, env)
+	}
 }
 
 func threeNodes(t *testing.T, c *cluster) {

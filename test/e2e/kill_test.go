@@ -6,18 +6,14 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
-	"maps"
 	"os"
 	"regexp"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // killAtEveryStep rotates as often as a rotation has steps, kills each time at another one, and resumes.
@@ -71,16 +67,8 @@ func (c *cluster) interrupt(t *testing.T) {
 func (c *cluster) killInPush(t *testing.T, stage string) {
 	t.Helper()
 	p := c.begin(t, "rotate", "--yes")
-	_, ok := p.until(func(e event) bool { return e.starts(stage) })
-	require.True(t, ok, "%s", &p.stderr)
-	before := c.digests(t)
-	const often = time.Millisecond
-	err := wait.PollUntilContextTimeout(t.Context(), often, waitLimit, true, func(context.Context) (bool, error) {
-		return !maps.Equal(before, c.digests(t)), nil
-	})
-	require.NoError(t, err)
-	p.kill(t)
-	t.Logf("killed in the push of %s: files %v", stage, c.digests(t))
+	c.killWhenChanged(t, p, stage, fileOf)
+	t.Logf("files are %v", c.digests(t))
 }
 
 // numberPattern finds the numbers of keys, and how many of something there are, in the text of a step.

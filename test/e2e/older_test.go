@@ -1,0 +1,131 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// older is a version of Kubernetes whose kube-apiservers do not say which configuration they have loaded: that came with 1.34.
+const older = "v1.33.13"
+
+// repairOlder is repair where a kube-apiserver may have loaded any file of its node, for all that is known.
+func (c *cluster) repairOlder(t *testing.T) {
+	n := c.nodes[len(c.nodes)-1]
+	c.succeed(t, "rotate", "--yes")
+	c.checkSettledOlder(t)
+	agreed := n.read(t)
+	end := c.readSeeds(t)
+	for _, lost := range []struct {
+		name string
+		lose func()
+	}{
+		{"cut", func() { n.put(t, agreed[:len(agreed)/2]) }},
+		{"gone", func() { require.NoError(t, os.Remove(n.configFile())) }},
+	} {
+		t.Run("a file that is "+lost.name, func(t *testing.T) {
+			lost.lose()
+			c.refuse(t, []string{"kubectl encryption repair"}, "rotate", "--yes")
+			r := c.succeed(t, "repair", "--yes")
+			t.Log(r.stderr)
+			assert.Equal(t, string(agreed), string(n.read(t)), "the very file is back")
+			c.checkSettledOlder(t)
+		})
+	}
+	end()
+	t.Run("and its kube-apiserver starts with it", func(t *testing.T) {
+		c.exec(t, n, "pkill", "-9", "kube-apiserver")
+		n.awaitDown(t)
+		c.awaitCalm(t)
+		c.checkReadable(t)
+	})
+	t.Run("and a rotation works", func(t *testing.T) {
+		before := c.writeKey(t)
+		c.awaitSuccess(t, "", "rotate", "--yes")
+		assert.NotEqual(t, before, c.checkSettledOlder(t))
+	})
+}
+
+// repairDifferingOlder has three nodes that all differ: an older file, one that was edited by hand, and none.
+func (c *cluster) repairDifferingOlder(t *testing.T) {
+	old := c.writeKey(t)
+	c.succeed(t, "rotate", "--yes")
+	agreed := c.checkSettledOlder(t)
+	end := c.readSeeds(t)
+	c.nodes[0].put(t, c.nodes[0].revisionOf(t, old, agreed))
+	c.nodes[1].put(t, []byte(twoKeysMore(string(c.nodes[1].read(t)))))
+	for _, n := range c.nodes[:2] {
+		n.awaitReloaded(t)
+	}
+	require.NoError(t, os.Remove(c.nodes[2].configFile()))
+	r := c.plugin(t, "repair", "--yes")
+	t.Log(r.stdout, r.stderr)
+	require.Zero(t, r.code)
+	end()
+	c.succeed(t, "migrate", "--resources", "secrets,configmaps")
+	c.checkSettledOlder(t)
+	for _, name := range []string{"mine", "yours", old.name} {
+		assert.Contains(t, string(c.nodes[2].read(t)), "name: "+quoted(name), "no key is lost")
+	}
+}
+
+// checkSettledOlder is checkSettled, but for what a kube-apiserver says of its file.
+func (c *cluster) checkSettledOlder(t *testing.T) key {
+	t.Helper()
+	k := c.writeKey(t)
+	for _, n := range c.nodes {
+		require.Equal(t, string(c.nodes[0].read(t)), string(n.read(t)), "the file of %s is that of %s", n.name, c.nodes[0].name)
+		n.awaitReloaded(t)
+		n.checkFiles(t)
+	}
+	c.checkStored(t, k)
+	c.checkReadable(t)
+	c.checkNothingLeft(t)
+	return k
+}
+
+var reloadedPattern = regexp.MustCompile(`(?m)^apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds\{.*status="success"\} (\S+)$`)
+
+// awaitReloaded waits until the node's kube-apiserver has reloaded since its file was written, or was started later.
+func (n *node) awaitReloaded(t *testing.T) {
+	t.Helper()
+	info, err := os.Stat(n.configFile())
+	require.NoError(t, err)
+	until(t, func() bool {
+		text, err := n.metrics(t.Context())
+		return err == nil && (newest(text, reloadedPattern).After(info.ModTime()) || newest(text, startedPattern).After(info.ModTime()))
+	}, "the kube-apiserver of %s reloads", n.name)
+}
+
+var startedPattern = regexp.MustCompile(`(?m)^process_start_time_seconds (\S+)$`)
+
+// newest is the latest of the times that metrics of a pattern have.
+func newest(text string, pattern *regexp.Regexp) (latest time.Time) {
+	for _, found := range pattern.FindAllStringSubmatch(text, -1) {
+		seconds, err := strconv.ParseFloat(strings.TrimSpace(found[1]), 64)
+		if at := time.UnixMilli(int64(seconds * 1000)); err == nil && at.After(latest) {
+			latest = at
+		}
+	}
+	return latest
+}
+
+// buildOlder makes the older Kubernetes, unless it is in the cache: a quarter of an hour of two processors.
+func (e environment) buildOlder(t *testing.T) {
+	t.Helper()
+	const limit = 40 * time.Minute
+	_, err := e.cluster(context.WithoutCancel(t.Context()), limit, "build", "--kubernetes", older)
+	require.NoError(t, err)
+}
