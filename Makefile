@@ -126,7 +126,7 @@ test-e2e: $(TALLY) build deps ## The whole program on real clusters of one and t
 	$(TALLY) --suite e2e --dir $(TEST) -- go test -json -tags e2e -count=1 -timeout 40m ./test/e2e/...
 
 .PHONY: test-faults
-test-faults: $(TALLY) build deps ## Every fault of the catalogue, on a bare control plane and on a real cluster of three nodes
+test-faults: $(TALLY) build deps ## Every fault of the catalogue, on a bare control plane and on real clusters of one and three nodes
 	$(CLUSTER) build --kubernetes $(KUBERNETES) >/dev/null
 	FAULTS=$(OUTPUT)/faults $(TALLY) --suite faults --dir $(TEST) -- test/faults.sh full
 

@@ -41,7 +41,7 @@ func run(argv []string) int {
 	if err == nil {
 		return hint.ExitDone
 	}
-	for line := range strings.Lines(hint.Render(err)) { // it may quote what a cluster says
+	for line := range strings.Lines(hint.Render(hint.Clock(err))) { // it may quote what a cluster says
 		fmt.Fprintln(os.Stderr, term.Escape(strings.TrimSuffix(line, "\n")))
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {

@@ -40,9 +40,9 @@ func (r *Run) converged(ctx context.Context) error {
 }
 
 // stillProven are the migrations on record that hold under a configuration that came after the one on record: none, if
-// that is not by this run's own push.
+// that is not by this run's own push, or by that of a prune that this run goes on with.
 func (r *Run) stillProven(rec ledger.Rotation, now encconfig.Description) map[string]ledger.Migration {
-	if r.last.Kind != plan.Push {
+	if r.last.Kind != plan.Push && !takenOut(rec, now) {
 		return nil
 	}
 	return lasting(rec.Migrations, rec.Config, &now)

@@ -155,3 +155,42 @@ func TestForgettingIsOverOnceAnythingCameAfter(t *testing.T) {
 	book = &ledger.Ledger{Rotations: []ledger.Rotation{{ID: "1", Command: string(Prune), Forget: true, Aborted: true, CompletionTime: &ended}}}
 	assert.Nil(t, book.Forgetting())
 }
+
+func TestAPruneThatGoesOnKeepsWhatIsProvenOfTheData(t *testing.T) {
+	t.Parallel()
+	all := config(key("3"), key("2"), key("1"))
+	tests := map[string]struct {
+		record ledger.Rotation
+		now    *encconfig.Description
+		proven bool
+	}{
+		"the configuration without its key": {
+			ledger.Rotation{Command: string(Prune), Config: all, Pruned: []encconfig.Key{key("1")}}, config(key("3"), key("2")), true,
+		},
+		"without another key too": {
+			ledger.Rotation{Command: string(Prune), Config: all, Pruned: []encconfig.Key{key("1")}}, config(key("3")), false,
+		},
+		"with another write key": {
+			ledger.Rotation{Command: string(Prune), Config: all, Pruned: []encconfig.Key{key("1")}}, config(key("2"), key("3")), false,
+		},
+		"of which no configuration is on record": {
+			ledger.Rotation{Command: string(Prune), Pruned: []encconfig.Key{key("1")}}, config(key("3"), key("2")), false,
+		},
+		"that is no prune": {
+			ledger.Rotation{Config: all, Pruned: []encconfig.Key{key("1")}}, config(key("3"), key("2")), false,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			migrations := map[string]ledger.Migration{"secrets": {Objects: 7}}
+			tt.record.Migrations = migrations
+			r := &Run{}
+			if tt.proven {
+				assert.Equal(t, migrations, r.stillProven(tt.record, *tt.now))
+			} else {
+				assert.Empty(t, r.stillProven(tt.record, *tt.now))
+			}
+		})
+	}
+}

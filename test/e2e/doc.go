@@ -16,5 +16,6 @@
 // full at each step that writes.
 //
 // With the build tag faults as well there is TestFaults, the part of the fault suite (test/faults) that needs nodes: `make
-// test-faults` runs it, FAULTS_FULL=1 asks for every case and three nodes, FAULTS_NODES for another number of nodes.
+// test-faults` runs it. FAULTS_FULL=1 asks for every case, on a cluster of one node and one of three; FAULTS_NODES has all cases tried on
+// one of as many nodes as it says.
 package e2e

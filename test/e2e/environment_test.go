@@ -23,6 +23,8 @@ import (
 type environment struct {
 	// plugin, agent and harness are programs, agentImage is the archive that is loaded on the nodes.
 	plugin, agent, harness, agentImage string
+	// variables are those that the plugin is run with, besides the test's own, as NAME=VALUE.
+	variables []string
 	// dir holds the folders of the clusters.
 	dir string
 	// thorough has the tests go through every step where they else go through the whole once; `make test-thorough` does.

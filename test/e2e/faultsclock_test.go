@@ -17,50 +17,85 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// clockVariable is by how many seconds the clock of a plugin is wrong that wrongClock has built.
-const clockVariable = "FAULTS_CLOCK"
+const (
+	// clockVariable is by how many seconds the clock of a plugin is wrong that buildWithWrongClock has built.
+	clockVariable = "FAULTS_CLOCK"
+	// oldVariable has it judge certificates by the right time. Those of a cluster in use were made long ago; those of a test
+	// cluster were not, and none is valid yet by a clock that is an hour behind.
+	oldVariable = "FAULTS_OLD_CERTIFICATES"
+)
 
 // wrongClock rotates from a machine whose clock is wrong by an hour. A static program asks the kernel for the time without a library
 // between, and the kernel has one wall clock for all; so the plugin is built with a package time that is wrong.
 func wrongClock(t *testing.T, c trial) {
 	wrong := *c.cluster
 	wrong.env.plugin = buildWithWrongClock(t)
-
+	for _, seconds := range []string{"3600", "-3600"} {
+		c.row.Tried++
+		wrong.env.variables = []string{oldVariable + "=yes", clockVariable + "=" + seconds}
+		before := c.writeKey(t)
+		wrong.succeed(t, "rotate", "--yes")
+		assert.NotEqual(t, before, c.writeKey(t))
+		c.survived(t)
+	}
 	c.row.Tried++
-	t.Setenv(clockVariable, "3600")
-	wrong.succeed(t, "rotate", "--yes")
-	c.survived(t)
-
-	// The certificates of this cluster are not an hour old, so that none is valid yet.
-	c.row.Tried++
-	t.Setenv(clockVariable, "-3600")
+	wrong.env.variables = []string{clockVariable + "=-360000000"} // eleven years, however long the cluster was kept
 	wrong.refuse(t, []string{"not yet valid"}, "rotate", "--yes")
 	c.survived(t)
+}
+
+// patch is a change of a file of Go's own library.
+type patch struct {
+	file string
+	// replace are texts that are there once, and what takes their place.
+	replace map[string]string
+	add     string
+}
+
+func clockPatches() []patch {
+	return []patch{
+		{"time/time.go", map[string]string{
+			"import (\n": "import (\n\t\"syscall\"\n",
+			"func Now() Time {\n\tsec, nsec, mono := runtimeNow()\n": "func Now() Time {\n\tsec, nsec, mono := runtimeNow()\n\tsec += wrongBy\n",
+		}, `
+var wrongBy = func() int64 {
+	text, _ := syscall.Getenv("` + clockVariable + `")
+	by, _ := atoi(text)
+	return int64(by)
+}()
+
+// WrongBy is how wrong Now is.
+func WrongBy() Duration { return Duration(wrongBy) * Second }
+`},
+		{"crypto/x509/verify.go", map[string]string{
+			"import (\n": "import (\n\t\"os\"\n",
+			"\tif now.Before(c.NotBefore) {\n": "\tif os.Getenv(\"" + oldVariable + "\") != \"\" {\n\t\tnow = now.Add(-time.WrongBy())\n\t}\n" +
+				"\tif now.Before(c.NotBefore) {\n",
+		}, ""},
+	}
 }
 
 func buildWithWrongClock(t *testing.T) string {
 	t.Helper()
 	goroot, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
 	require.NoError(t, err)
-	source := filepath.Join(strings.TrimSpace(string(goroot)), "src", "time", "time.go")
-	text, err := os.ReadFile(source)
+	folder, replace := t.TempDir(), map[string]string{}
+	for _, p := range clockPatches() {
+		source := filepath.Join(strings.TrimSpace(string(goroot)), "src", p.file)
+		data, err := os.ReadFile(source)
+		require.NoError(t, err)
+		text := string(data) + p.add
+		for was, is := range p.replace {
+			require.Equal(t, 1, strings.Count(text, was), "%s has %q once", source, was)
+			text = strings.Replace(text, was, is, 1)
+		}
+		replace[source] = filepath.Join(folder, filepath.Base(p.file))
+		require.NoError(t, os.WriteFile(replace[source], []byte(text), 0o600))
+	}
+	overlay, plugin := filepath.Join(folder, "overlay.json"), filepath.Join(folder, "plugin")
+	data, err := json.Marshal(map[string]any{"Replace": replace})
 	require.NoError(t, err)
-	const begins = "func Now() Time {\n\tsec, nsec, mono := runtimeNow()\n"
-	require.Equal(t, 1, strings.Count(string(text), begins), "%s asks for the time where it did", source)
-	patched := strings.Replace(string(text), begins, begins+"\tsec += wrongBy\n", 1) + `
-var wrongBy = func() int64 {
-	text, _ := syscall.Getenv("` + clockVariable + `")
-	by, _ := atoi(text)
-	return int64(by)
-}()
-`
-	patched = strings.Replace(patched, "import (\n", "import (\n\t\"syscall\"\n", 1)
-	folder := t.TempDir()
-	file, overlay, plugin := filepath.Join(folder, "time.go"), filepath.Join(folder, "overlay.json"), filepath.Join(folder, "plugin")
-	require.NoError(t, os.WriteFile(file, []byte(patched), 0o600))
-	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{source: file}})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(overlay, replace, 0o600))
+	require.NoError(t, os.WriteFile(overlay, data, 0o600))
 	agent, err := os.ReadFile(filepath.Join("..", "..", "_output", "encryption-agent.digest"))
 	require.NoError(t, err)
 	build := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "-o", plugin,
@@ -70,6 +105,5 @@ var wrongBy = func() int64 {
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	assert.FileExists(t, plugin)
 	return plugin
 }

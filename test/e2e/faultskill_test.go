@@ -6,151 +6,200 @@
 package e2e
 
 import (
-	"sync"
-	"syscall"
+	"bytes"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/api/v1alpha1"
 )
 
-// nodeFaults are the cases by name.
-func nodeFaults() map[string]func(*testing.T, trial) {
-	return map[string]func(*testing.T, trial){
-		"SIGKILL at every step of rotate": func(t *testing.T, c trial) {
-			c.killEverywhere(t, append(again("rotate"), "--keep=2"), "rotate", "--yes", "--keep=2")
-		},
-		"SIGKILL at every step of migrate": killMigrate,
-		"SIGKILL at every step of disable and enable": func(t *testing.T, c trial) {
-			c.killEverywhere(t, again("disable"), "disable", "--yes")
-			c.killEverywhere(t, again("enable"), "enable", "--yes")
-			c.survived(t)
-		},
-		"SIGKILL at every step of disable and enable, flags included": func(t *testing.T, c trial) {
-			c.killEverywhere(t, again("disable"), "disable", "--remove-flags", "--yes")
-			c.killEverywhere(t, again("enable"), "enable", "--yes")
-			c.survived(t)
-		},
-		"four operators at once":                             fourOperators,
-		"an operator's machine that sleeps in the migration": sleeper,
+func killRotate(t *testing.T, c trial) {
+	c.everyMoment(t, c.rotation("--keep=2"), c.kill)
+}
 
-		"a network that fails again and again":                      badNetwork,
-		"every connection cut at every step":                        cutEverywhere,
-		"credentials that end at every step":                        endOfCredentials,
-		"a server's clock that is an hour ahead, and behind":        wrongServerClock,
-		"the agents' pods are deleted while they work":              evicted,
-		"the agents' Jobs are removed as soon as they are there":    removed,
-		"a node that is cordoned and tainted NoExecute":             cordoned,
-		"kube-system enforces the restricted Pod Security Standard": restrictedPods,
-		"a read-only folder":                                        readOnly,
-		"a folder without room":                                     fullHistory,
-		"a permission that is taken away in the middle":             withoutPermission,
-		"the etcd of a node stands still for 20 s":                  etcdStill,
-		"a kube-apiserver that is killed at every step":             serverKilled,
-		"agents that say what no agent says":                        hostile,
-		"an operator's clock that is an hour ahead, and behind":     wrongClock,
-		"what others left in the folder":                            planted,
+func killMigrate(t *testing.T, c trial) {
+	c.succeed(t, "rotate", "--yes")
+	command := []string{"migrate", "--resources", "secrets,configmaps"}
+	c.everyMoment(t, course{begin: command, again: command, ended: c.survived}, c.kill)
+}
+
+// killOnAndOff kills disable, with some flags, and enable.
+func killOnAndOff(flags ...string) func(*testing.T, trial) {
+	return func(t *testing.T, c trial) {
+		off := func(t *testing.T) {
+			t.Helper()
+			c.awaitNoGuard(t)
+			c.checkNothingLeft(t)
+			c.checkStorage(t, both(plaintext))
+		}
+		c.everyMoment(t, course{
+			begin: append([]string{"disable", "--yes"}, flags...), again: again("disable"), ended: off, restarts: true,
+		}, c.kill)
+		c.everyMoment(t, course{begin: []string{"enable", "--yes"}, again: again("enable"), ended: c.survived, restarts: true}, c.kill)
 	}
 }
 
-func again(command string) []string { return []string{command, "--resume", "--yes"} }
+// killRollback goes back to a key that every node reads, and then to one that is in histories alone.
+func killRollback(t *testing.T, c trial) {
+	first := c.writeKey(t)
+	c.succeed(t, "rotate", "--yes")
+	second := c.writeKey(t)
+	c.everyMoment(t, c.rollback(t, first), c.kill)
+	c.succeed(t, "prune", "--key", second.provider+"/"+second.name, "--wait", "--yes")
+	c.everyMoment(t, c.rollback(t, second), c.kill)
+}
 
-// killEverywhere runs a command, and goes on with it, and kills each run at the first event that no run before has come to: at the
-// beginning of each step, and in the full set at its end and in the middle of a migration too. Which steps there are is
-// told by the program's own events, so a new one needs no word here.
-func (c trial) killEverywhere(t *testing.T, again []string, args ...string) {
+func (c trial) rollback(t *testing.T, to key) course {
 	t.Helper()
-	const most = 80
-	met := map[string]bool{}
-	for c.row.Tried < most {
-		p := c.begin(t, args...)
-		e, ok := p.until(func(e event) bool {
-			kind := e.Event == "step-started" || c.full && (e.Event == "step-done" || e.Event == "migration-progress")
-			key := e.Event + " " + e.Stage + " " + numberPattern.ReplaceAllString(e.Text, "#")
-			isNew := kind && !met[key]
-			met[key] = met[key] || isNew
-			return isNew
-		})
-		if !ok {
-			require.Zero(t, p.wait(t), "%s", &p.stderr)
-			if args[0] != "disable" {
-				c.survived(t)
-			}
-			return
-		}
-		p.kill(t)
-		if c.row.Tried > 0 {
-			c.forgetLock(t)
-		}
-		c.row.Tried++
-		t.Logf("killed at %s %s: %s", e.Event, e.Stage, e.Text)
-		if args[0] == "enable" || args[0] == "disable" {
-			c.awaitCalm(t) // who goes on does so when the kube-apiservers serve
-		}
-		args = again
+	return course{
+		begin: []string{"rollback", "--to", c.digestThatWrites(t, to), "--yes"}, again: again("rollback"),
+		ended: func(t *testing.T) {
+			t.Helper()
+			assert.Equal(t, to, c.writeKey(t))
+			c.survived(t)
+		},
 	}
-	require.Less(t, c.row.Tried, most, "the steps come to an end")
 }
 
-// forgetLock takes away the Lease of a run that was killed. Whoever goes on would watch it for 20 s first, which the first one
-// does.
+// digestThatWrites is that of a revision which writes with a key and no other. Numbers are each node's own.
+func (c trial) digestThatWrites(t *testing.T, k key) string {
+	t.Helper()
+	var h v1alpha1.RevisionHistory
+	require.NoError(t, json.Unmarshal([]byte(c.succeed(t, "history", "-o", "json").stdout), &h))
+	for _, rev := range h.Nodes[0].Revisions {
+		if rev.Understood && len(rev.WriteKeys) == 1 && rev.WriteKeys[0].Name == k.name && rev.WriteKeys[0].Provider == k.provider {
+			return rev.Digest
+		}
+	}
+	require.Fail(t, "no revision writes with the key", "%s/%s", k.provider, k.name)
+	return ""
+}
+
+// killPrune takes a key out of the configuration, and another one out of the histories as well.
+func killPrune(t *testing.T, c trial) {
+	const enough = 4
+	for len(c.nodes[0].keys(t)) < enough {
+		c.succeed(t, "rotate", "--yes", "--keep=9")
+	}
+	keys := c.nodes[0].keys(t)
+	oldest, older := keys[len(keys)-1], keys[len(keys)-2]
+	c.everyMoment(t, c.prune(oldest, false), c.kill)
+	c.everyMoment(t, c.prune(older, true), c.kill)
+}
+
+// prune takes a key out. A run that is killed before it has proven that nothing needs the key has left nothing to go on with; and
+// what is on record is the configuration alone, so histories are seen to by the same command once more.
+func (c trial) prune(k key, history bool) course {
+	way := course{begin: []string{"prune", "--key", k.provider + "/" + k.name, "--wait", "--yes"}, again: again("prune")}
+	if history {
+		way.begin = append(way.begin, "--history")
+	}
+	way.through = func(t *testing.T) bool {
+		t.Helper()
+		return !slices.ContainsFunc(c.nodes, func(n *node) bool {
+			return strings.Contains(string(n.read(t)), k.secret) || history && slices.Contains(n.history(t), k.secret)
+		})
+	}
+	way.ended = func(t *testing.T) {
+		t.Helper()
+		for _, n := range c.nodes {
+			assert.Equal(t, !history, slices.Contains(n.history(t), k.secret), "%s has the key in its history", n.name)
+		}
+		c.survived(t)
+	}
+	return way
+}
+
+// killRepair loses the only file, in each way, or has nodes that all differ; and repairs.
+func killRepair(t *testing.T, c trial) {
+	c.succeed(t, "rotate", "--yes") // the nodes have a history then
+	if len(c.nodes) > 1 {
+		c.killRepairOfMany(t)
+		return
+	}
+	n := c.nodes[0]
+	for name, lose := range map[string]func(agreed []byte){
+		"gone":  func([]byte) { require.NoError(t, os.Remove(n.configFile())) },
+		"cut":   func(agreed []byte) { n.put(t, agreed[:len(agreed)/2]) },
+		"empty": func([]byte) { n.put(t, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			agreed, write, before := n.read(t), c.writeKey(t), c.keysEverywhere(t)
+			lose(agreed)
+			c.everyMoment(t, c.repair(func(t *testing.T) {
+				t.Helper()
+				assert.Equal(t, write, c.writeKey(t))
+				c.checkNoKeyLost(t, before)
+				if !bytes.Equal(agreed, n.read(t)) { // keys of the history are back as well
+					c.checkLoaded(t)
+					c.succeed(t, "migrate", "--resources", "secrets,configmaps")
+				}
+				c.survived(t)
+			}), c.kill)
+		})
+	}
+}
+
+func (c trial) repair(ended func(t *testing.T)) course {
+	command := []string{"repair", "--yes"}
+	return course{begin: command, again: command, ended: ended}
+}
+
+// killRepairOfMany has an older file, one that was edited by hand, and none. Every kube-apiserver reads what any other writes all the
+// while. What was edited in encrypts a resource that the others can't read with that key, so that they are given it first.
+func (c trial) killRepairOfMany(t *testing.T) {
+	c.seedTemplate(t)
+	old := c.writeKey(t)
+	c.succeed(t, "rotate", "--yes")
+	agreed := c.writeKey(t)
+	older, edited, lost := c.nodes[0], c.nodes[1], c.nodes[2]
+	older.put(t, older.revisionOf(t, old, agreed))
+	edited.put(t, []byte(oneRuleMore(string(edited.read(t)))))
+	c.awaitLoaded(t)
+	before := c.keysEverywhere(t)
+	require.NoError(t, os.Remove(lost.configFile()))
+
+	c.everyMoment(t, c.repair(func(t *testing.T) {
+		t.Helper()
+		c.checkLoaded(t)
+		c.checkNothingLeft(t)
+		c.checkNoKeyLost(t, before)
+		assert.Equal(t, agreed, c.writeKey(t), "the newest key that a kube-apiserver has written with")
+		c.succeed(t, "rotate", "--yes")
+		c.survived(t)
+	}), c.kill)
+}
+
+// oneRuleMore encrypts a resource that hardly anybody has.
+func oneRuleMore(file string) string {
+	return file + "  - resources:\n      - podtemplates\n    providers:\n      - aescbc:\n          keys:\n            - name: mine\n" +
+		"              secret: " + aKey + "\n      - identity: {}\n"
+}
+
+// seedTemplate makes an object of the resource that oneRuleMore encrypts.
+func (c trial) seedTemplate(t *testing.T) {
+	t.Helper()
+	_, err := c.client.CoreV1().PodTemplates(seedNamespace).Create(t.Context(), &corev1.PodTemplate{
+		ObjectMeta: metav1.ObjectMeta{Name: "seed"},
+		Template:   corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "seed", Image: "images.invalid/seed"}}}},
+	}, metav1.CreateOptions{})
+	requireMade(t, err)
+}
+
+// forgetLock takes away the Lease of a run that was killed.
 func (c trial) forgetLock(t *testing.T) {
 	t.Helper()
 	err := c.client.CoordinationV1().Leases(systemNamespace).Delete(t.Context(), ourName, metav1.DeleteOptions{})
 	if !apierrors.IsNotFound(err) {
 		require.NoError(t, err)
 	}
-}
-
-func killMigrate(t *testing.T, c trial) {
-	c.succeed(t, "rotate", "--yes")
-	c.killEverywhere(t, []string{"migrate", "--resources", "secrets,configmaps"}, "migrate", "--resources", "secrets,configmaps")
-}
-
-// fourOperators rotate at the same time. One at least gets through, and who does not is told why, and has changed nothing:
-// the number of keys says how many did.
-func fourOperators(t *testing.T, c trial) {
-	const operators = 4
-	before := len(c.nodes[0].keys(t))
-	results := make([]result, operators)
-	var wg sync.WaitGroup
-	for i := range results {
-		wg.Go(func() { results[i], _ = c.run(t.Context(), "rotate", "--yes") })
-	}
-	wg.Wait()
-	through := 0
-	for _, r := range results {
-		c.row.Tried++
-		if r.code == 0 {
-			through++
-			continue
-		}
-		t.Log(r.failure())
-		assert.Equal(t, 1, r.code)
-		assert.Contains(t, r.stderr, "another change is under way")
-	}
-	assert.Positive(t, through)
-	assert.Len(t, c.nodes[0].keys(t), before+through, "each rotation that got through has made one key")
-	c.survived(t)
-}
-
-// sleeper has an operator's machine sleep in the middle of a migration. Another operator takes over, and the first one, when it
-// wakes, gives up.
-func sleeper(t *testing.T, c trial) {
-	c.row.Tried++
-	first := c.begin(t, "rotate", "--yes", "--max-rate", "5")
-	_, ok := first.until(func(e event) bool { return e.Event == "migration-progress" && e.Done > 1 })
-	require.True(t, ok, "%s", &first.stderr)
-	require.NoError(t, first.cmd.Process.Signal(syscall.SIGSTOP))
-	c.succeed(t, "rotate", "--resume", "--yes")
-	c.succeed(t, "rotate", "--yes")
-	files := c.digests(t)
-	require.NoError(t, first.cmd.Process.Signal(syscall.SIGCONT))
-	assert.Equal(t, 1, first.wait(t), "%s", &first.stderr)
-	t.Logf("%s", &first.stderr)
-	assert.Contains(t, first.stderr.String(), "lock")
-	assert.Equal(t, files, c.digests(t), "who wakes changes no file")
-	c.survived(t)
 }

@@ -76,39 +76,31 @@ func noLibraryLines(t *testing.T, p *process) {
 	}
 }
 
-// atEveryStep begins rotations by way of a proxy, and does something to the network when a run comes to a step that no run
-// before has come to, until one has come to its end.
-func (c trial) atEveryStep(t *testing.T, do func(p *proxy.Proxy)) {
+// atEveryMoment rotates by way of a proxy, and does something to the network whenever a run comes to where none has been.
+func (c trial) atEveryMoment(t *testing.T, do func(p *proxy.Proxy)) {
 	t.Helper()
-	met := map[string]bool{}
-	for ended := false; !ended; {
-		kubeconfig, p := c.through(t)
-		run := c.begin(t, "rotate", "--yes", kubeconfig)
-		_, ok := run.until(func(e event) bool {
-			isNew := e.Event == "step-started" && !met[e.Stage]
-			met[e.Stage] = met[e.Stage] || e.Event == "step-started"
-			return isNew
-		})
-		if ok {
-			c.row.Tried++
-			do(p)
-		}
-		c.disturbed(t, run)
-		ended = !ok
-		p.Close()
-		c.survived(t)
-	}
+	kubeconfig, p := c.through(t)
+	c.everyMoment(t, c.rotation(kubeconfig), func(t *testing.T, run *process) {
+		t.Helper()
+		do(p)
+	})
+	assert.Positive(t, p.Requests())
 }
 
 func cutEverywhere(t *testing.T, c trial) {
-	c.atEveryStep(t, func(p *proxy.Proxy) { p.CutAll() })
+	c.atEveryMoment(t, func(p *proxy.Proxy) { p.CutAll() })
 }
 
-// endOfCredentials has the API server refuse the operator from some moment of each step on, for good.
+// endOfCredentials has the API server refuse the operator from some moment on, for good, and then the next one with new credentials.
 func endOfCredentials(t *testing.T, c trial) {
-	c.atEveryStep(t, func(p *proxy.Proxy) {
+	kubeconfig, p := c.through(t)
+	c.everyMoment(t, c.rotation(kubeconfig), func(t *testing.T, run *process) {
+		t.Helper()
 		p.Inject(proxy.Rule{Fault: proxy.Answer(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized")})
 		p.CutAll()
+		assert.NotZero(t, run.wait(t), "nothing can be changed without credentials: %s", &run.stderr)
+		p.Inject()
+		c.forgetLock(t) // whose holder can't release it
 	})
 }
 

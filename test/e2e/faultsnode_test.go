@@ -181,14 +181,15 @@ func withoutPermission(t *testing.T, c trial) {
 		require.NoError(t, err)
 		c.disturbed(t, run)
 		require.NoError(t, roles.Delete(t.Context(), role.Name, metav1.DeleteOptions{}))
-		c.sweepAfterLostPermission(t)
+		c.sweep(t)
 		c.survived(t)
 	}
 }
 
-// sweepAfterLostPermission has another command remove what one could not that had lost its permissions.
-func (c trial) sweepAfterLostPermission(t *testing.T) {
+// sweep has another command remove what one could not that had lost its permissions.
+func (c trial) sweep(t *testing.T) {
 	t.Helper()
+	c.forgetLock(t)
 	c.succeed(t, "migrate", "--resources", "secrets")
 }
 
@@ -228,31 +229,70 @@ func etcdStill(t *testing.T, c trial) {
 	c.survived(t)
 }
 
-// serverKilled kills a kube-apiserver at every step of a rotation.
+// serverKilled kills a kube-apiserver at every moment of a rotation.
 func serverKilled(t *testing.T, c trial) {
-	met := map[string]bool{}
-	for ended := false; !ended; {
-		run := c.begin(t, "rotate", "--yes")
-		e, ok := run.until(func(e event) bool {
-			isNew := e.Event == "step-started" && !met[e.Stage]
-			met[e.Stage] = met[e.Stage] || isNew
-			return isNew
-		})
-		if ok {
-			c.row.Tried++
-			n := c.nodes[len(c.nodes)-1]
-			c.exec(t, n, "sh", "-ec", `kill -KILL "$(pidof kube-apiserver)"`)
-			t.Logf("the kube-apiserver of %s was killed at %s", n.name, e.Stage)
-		}
+	way, times := c.rotation(), 0
+	way.restarts = true
+	c.everyMoment(t, way, func(t *testing.T, _ *process) {
+		t.Helper()
+		n := c.nodes[times%len(c.nodes)]
+		times++
+		// A kubelet that has seen a container end before waits longer each time, up to minutes; one that was started anew has not.
+		c.exec(t, n, "sh", "-ec", `kill -KILL "$(pidof kube-apiserver)"; kill -KILL "$(pidof kubelet)"`)
+	})
+}
+
+// kubeletStill has the kubelet of a node stand still, so that no agent starts there.
+func kubeletStill(t *testing.T, c trial) {
+	c.row.Tried++
+	n := c.nodes[len(c.nodes)-1]
+	pid := strings.TrimSpace(c.exec(t, n, "pidof", "kubelet"))
+	c.exec(t, n, "kill", "-STOP", pid)
+	before := c.digests(t)
+	r := c.plugin(t, "rotate", "--yes", "--job-timeout", "10s")
+	c.exec(t, n, "kill", "-CONT", pid)
+	t.Log(r.failure())
+	assert.Equal(t, 1, r.code)
+	assert.Contains(t, r.stderr, n.name)
+	assert.Equal(t, before, c.digests(t), "no file is changed on any node, since not every node can be changed")
+	c.awaitCalm(t)
+	c.succeed(t, "rotate", "--yes")
+	c.survived(t)
+}
+
+// powerLost cuts the power of a node when files are being changed, and when objects are being migrated.
+func powerLost(t *testing.T, c trial) {
+	for _, stage := range []string{"promote", "migrate"} {
+		c.row.Tried++
+		n := c.nodes[len(c.nodes)-1]
+		run := c.begin(t, "rotate", "--yes", "--max-rate", "20")
+		_, ok := run.until(func(e event) bool { return e.starts(stage) })
+		require.True(t, ok, "%s", &run.stderr)
+		c.reboot(t, n)
 		code := run.wait(t)
 		t.Logf("exit code %d: %s", code, &run.stderr)
+		require.Contains(t, []int{0, 1, 124}, code)
 		c.awaitCalm(t)
+		c.awaitSteady(t)
 		if code != 0 {
-			c.succeed(t, "rotate", "--resume", "--yes")
+			c.succeed(t, again("rotate")...)
 		}
-		ended = !ok
 		c.survived(t)
 	}
+}
+
+// symbolicLink has a link in the place of the file. Replacing it would leave the file that it leads to as it was.
+func symbolicLink(t *testing.T, c trial) {
+	c.row.Tried++
+	n := c.nodes[len(c.nodes)-1]
+	real := filepath.Join(n.configFolder(), "real.yaml")
+	require.NoError(t, os.Rename(n.configFile(), real))
+	require.NoError(t, os.Symlink("real.yaml", n.configFile()))
+	c.refuse(t, []string{n.name, "symbolic link"}, "rotate", "--yes")
+	c.refuse(t, []string{n.name, "symbolic link"}, "repair", "--yes")
+	require.NoError(t, os.Rename(real, n.configFile()))
+	c.succeed(t, "rotate", "--yes")
+	c.survived(t)
 }
 
 // planted has what an earlier, killed run may have left lie about: Jobs, and files of an agent in the folder.

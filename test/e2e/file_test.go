@@ -45,6 +45,16 @@ func (n *node) read(t *testing.T) []byte {
 	return data
 }
 
+// readIfThere is read where a test may have taken the file away.
+func (n *node) readIfThere(t *testing.T) []byte {
+	t.Helper()
+	data, err := os.ReadFile(n.configFile())
+	if !os.IsNotExist(err) {
+		require.NoError(t, err)
+	}
+	return data
+}
+
 // put replaces the file, as an administrator with care does.
 func (n *node) put(t *testing.T, data []byte) {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -40,6 +41,7 @@ func (c *cluster) run(ctx context.Context, args ...string) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, pluginLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.env.plugin, c.arguments(args)...)
+	cmd.Env = append(os.Environ(), c.env.variables...)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err := cmd.Run()

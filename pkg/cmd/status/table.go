@@ -96,9 +96,9 @@ func rotation(st *v1alpha1.EncryptionStatus) string {
 	case r.CompletedAt == nil:
 		return fmt.Sprintf("none under way; the last was %s", what(r))
 	case r.State == v1alpha1.Aborted:
-		return fmt.Sprintf("none under way; the last, %s, was taken back %s ago", what(r), age(r.CompletedAt.Time))
+		return fmt.Sprintf("none under way; the last, %s, was taken back %s", what(r), ago(r.CompletedAt.Time))
 	}
-	return fmt.Sprintf("none under way; the last, %s, ended %s ago", what(r), age(r.CompletedAt.Time))
+	return fmt.Sprintf("none under way; the last, %s, ended %s", what(r), ago(r.CompletedAt.Time))
 }
 
 // what a rotation is about: where to, and by which command if not by a rotation.
@@ -123,7 +123,25 @@ func key(k v1alpha1.KeyRef) string {
 	return term.Escape(k.Provider + "/" + k.Name)
 }
 
-func age(t time.Time) string { return duration.HumanDuration(time.Since(t)) }
+// age is how long ago a time of the cluster's was. By a clock that is behind the cluster's it may be yet to come: then it is the time
+// itself.
+func age(t time.Time) string {
+	if toCome(t) {
+		return t.UTC().Format(time.RFC3339)
+	}
+	return duration.HumanDuration(max(0, time.Since(t)))
+}
+
+// ago is age in a sentence.
+func ago(t time.Time) string {
+	if toCome(t) {
+		return "at " + age(t) + " by the cluster's clock"
+	}
+	return age(t) + " ago"
+}
+
+// toCome tells of a time on record, which is told to the second, whether this machine's clock has not reached it.
+func toCome(t time.Time) bool { return time.Until(t) > time.Second }
 
 func resources(b *strings.Builder, st *v1alpha1.EncryptionStatus) {
 	if len(st.Resources) == 0 {

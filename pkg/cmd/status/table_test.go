@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -48,6 +49,20 @@ func TestTable(t *testing.T) {
 			golden(t, name+".golden", func(out *bytes.Buffer) error { return table(false)(st, out) })
 		})
 	}
+}
+
+func TestATimeThatThisMachineHasNotReachedIsToldAsItIs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for by, want := range map[time.Duration][2]string{
+			-5 * time.Minute: {"5m", "5m ago"},
+			time.Second:      {"0s", "0s ago"},
+			time.Hour:        {"2000-01-01T01:00:00Z", "at 2000-01-01T01:00:00Z by the cluster's clock"},
+		} {
+			at := time.Now().Add(by)
+			assert.Equal(t, want, [2]string{age(at), ago(at)})
+		}
+	})
 }
 
 func TestTableWide(t *testing.T) {

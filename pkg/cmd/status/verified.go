@@ -23,7 +23,7 @@ func verified(v *v1alpha1.VerificationStatus) string {
 		v1alpha1.Clean: "clean: " + values, v1alpha1.Unproven: "unproven: " + values + ", and not everything could be looked at",
 		v1alpha1.Found: fmt.Sprintf("found: %s of %s not as configured", census.Number(v.NotAsConfigured), values),
 	}[v.Outcome]
-	text := fmt.Sprintf("%s ago, %s (etcd revision %d)", age(v.Time.Time), what, v.Revision)
+	text := fmt.Sprintf("%s, %s (etcd revision %d)", ago(v.Time.Time), what, v.Revision)
 	switch {
 	case !v.SameConfiguration:
 		return text + ", before the last change of the configuration"

@@ -18,7 +18,7 @@ type Suite string
 const (
 	// Bare is a control plane without nodes: test/integration, with the build tags integration and faults.
 	Bare Suite = "bare"
-	// Node is a real cluster of one node: test/e2e, with the build tags e2e and faults.
+	// Node is a real cluster: test/e2e, with the build tags e2e and faults.
 	Node Suite = "node"
 )
 
@@ -28,58 +28,75 @@ type Case struct {
 	Suite Suite
 	// Short: it belongs to the short set, which `make test` runs.
 	Short bool
+	// Many: of a real cluster, it needs several nodes to go wrong in between. The short set has one node all the same.
+	Many bool
 	// Rows of the catalogue that the case tries.
 	Rows []int
 }
 
 // Cases are all cases, in the order in which they are tried.
 func Cases() []Case {
-	return append(bareCases(), nodeCases()...)
+	return append(of(Bare, bareCases()), of(Node, nodeCases())...)
+}
+
+func of(s Suite, list []Case) []Case {
+	for i := range list {
+		list[i].Suite = s
+	}
+	return list
 }
 
 func bareCases() []Case {
 	return []Case{
-		{"429 without Retry-After", Bare, true, []int{44}},
-		{"429 with Retry-After", Bare, false, []int{44}},
-		{"503 and 504", Bare, true, []int{45}},
-		{"a connection that breaks before the request arrives", Bare, true, []int{8, 45}},
-		{"an answer that is lost after the write", Bare, true, []int{46}},
-		{"a connection that breaks in the middle of an answer", Bare, true, []int{45}},
-		{"every connection cut, again and again", Bare, true, []int{8, 45}},
-		{"answers that are slow", Bare, false, []int{53}},
-		{"requests that are never answered", Bare, false, []int{45}},
-		{"a continue token that expires, and none to go on with", Bare, false, []int{47}},
-		{"pages of HTML in place of answers", Bare, true, []int{92}},
-		{"credentials that are refused for a moment", Bare, false, []int{78}},
-		{"all of that at once", Bare, true, []int{45, 46}},
-		{"etcd without a leader for 20 s", Bare, false, []int{50}},
+		{Name: "429 without Retry-After", Short: true, Rows: []int{44}},
+		{Name: "429 with Retry-After", Rows: []int{44}},
+		{Name: "503 and 504", Short: true, Rows: []int{45}},
+		{Name: "a connection that breaks before the request arrives", Short: true, Rows: []int{8, 45}},
+		{Name: "an answer that is lost after the write", Short: true, Rows: []int{46}},
+		{Name: "a connection that breaks in the middle of an answer", Short: true, Rows: []int{45}},
+		{Name: "every connection cut, again and again", Short: true, Rows: []int{8, 45}},
+		{Name: "answers that are slow", Rows: []int{53}},
+		{Name: "requests that are never answered", Rows: []int{45}},
+		{Name: "a continue token that expires, and none to go on with", Rows: []int{47}},
+		{Name: "pages of HTML in place of answers", Short: true, Rows: []int{92}},
+		{Name: "credentials that are refused for a moment", Rows: []int{78}},
+		{Name: "all of that at once", Short: true, Rows: []int{45, 46}},
+		{Name: "etcd without a leader for 20 s", Rows: []int{50}},
 	}
 }
 
 func nodeCases() []Case {
 	return []Case{
-		{"SIGKILL at every step of rotate", Node, true, []int{1, 2, 3, 4, 5, 6, 17}},
-		{"SIGKILL at every step of migrate", Node, false, []int{5}},
-		{"SIGKILL at every step of disable and enable", Node, false, []int{83}},
-		{"SIGKILL at every step of disable and enable, flags included", Node, false, []int{37, 83}},
-		{"four operators at once", Node, false, []int{72}},
-		{"an operator's machine that sleeps in the migration", Node, false, []int{8, 73}},
-		{"a network that fails again and again", Node, true, []int{8, 15, 44, 45, 46}},
-		{"every connection cut at every step", Node, false, []int{8, 15}},
-		{"credentials that end at every step", Node, false, []int{78}},
-		{"a server's clock that is an hour ahead, and behind", Node, false, []int{32}},
-		{"the agents' pods are deleted while they work", Node, true, []int{9, 10, 15}},
-		{"the agents' Jobs are removed as soon as they are there", Node, false, []int{16}},
-		{"a node that is cordoned and tainted NoExecute", Node, false, []int{12}},
-		{"kube-system enforces the restricted Pod Security Standard", Node, false, []int{79}},
-		{"a read-only folder", Node, false, []int{20}},
-		{"a folder without room", Node, false, []int{19}},
-		{"a permission that is taken away in the middle", Node, false, []int{77}},
-		{"the etcd of a node stands still for 20 s", Node, false, []int{50, 53}},
-		{"a kube-apiserver that is killed at every step", Node, false, []int{42, 48}},
-		{"agents that say what no agent says", Node, false, []int{15, 90, 91}},
-		{"an operator's clock that is an hour ahead, and behind", Node, false, []int{32}},
-		{"what others left in the folder", Node, false, []int{17}},
+		{Name: "SIGKILL at every step of rotate", Short: true, Many: true, Rows: []int{1, 2, 3, 4, 5, 6, 17}},
+		{Name: "SIGKILL at every step of migrate", Rows: []int{5}},
+		{Name: "SIGKILL at every step of disable and enable", Rows: []int{83}},
+		{Name: "SIGKILL at every step of disable and enable, flags included", Many: true, Rows: []int{37, 83}},
+		{Name: "SIGKILL at every step of rollback", Many: true, Rows: []int{95}},
+		{Name: "SIGKILL at every step of prune", Many: true, Rows: []int{6, 96}},
+		{Name: "SIGKILL at every step of repair", Many: true, Rows: []int{23, 25, 97}},
+		{Name: "four operators at once", Rows: []int{72}},
+		{Name: "two operators at once, one of them with a repair", Rows: []int{72, 97}},
+		{Name: "an operator's machine that sleeps in the migration", Rows: []int{8, 73}},
+		{Name: "an operator's clock that is an hour ahead, and behind", Rows: []int{32}},
+		{Name: "somebody who edits the file of a node again and again", Many: true, Rows: []int{24, 35}},
+		{Name: "a permission that is taken away in the middle", Rows: []int{77}},
+		{Name: "a network that fails again and again", Short: true, Rows: []int{8, 15, 44, 45, 46, 88}},
+		{Name: "every connection cut at every step", Rows: []int{8, 15}},
+		{Name: "credentials that end at every step", Rows: []int{78}},
+		{Name: "a server's clock that is an hour ahead, and behind", Rows: []int{32}},
+		{Name: "the agents' pods are deleted while they work", Short: true, Many: true, Rows: []int{9, 10, 15}},
+		{Name: "the agents' Jobs are removed as soon as they are there", Rows: []int{16}},
+		{Name: "agents that say what no agent says", Rows: []int{15, 90, 91}},
+		{Name: "a node that is cordoned and tainted NoExecute", Rows: []int{12}},
+		{Name: "kube-system enforces the restricted Pod Security Standard", Rows: []int{79}},
+		{Name: "a kubelet that stands still", Many: true, Rows: []int{14}},
+		{Name: "a node that loses its power", Many: true, Rows: []int{13, 21}},
+		{Name: "a read-only folder", Many: true, Rows: []int{20}},
+		{Name: "a folder without room", Many: true, Rows: []int{19}},
+		{Name: "a configuration that is a symbolic link", Rows: []int{26}},
+		{Name: "what others left in the folder", Rows: []int{17}},
+		{Name: "the etcd of a node stands still for 20 s", Many: true, Rows: []int{50, 53}},
+		{Name: "a kube-apiserver that is killed at every step", Many: true, Rows: []int{42, 48}},
 	}
 }
 

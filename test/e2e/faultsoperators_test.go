@@ -1,0 +1,194 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e && faults
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const underWay = "another change is under way"
+
+// fourOperators rotate at the same time. One at least gets through, and who does not is told why, and has changed nothing:
+// the number of keys says how many did.
+func fourOperators(t *testing.T, c trial) {
+	const operators = 4
+	before := len(c.nodes[0].keys(t))
+	results := make([]result, operators)
+	var wg sync.WaitGroup
+	for i := range results {
+		wg.Go(func() { results[i], _ = c.run(t.Context(), "rotate", "--yes", "--keep=99") })
+	}
+	wg.Wait()
+	through := 0
+	for _, r := range results {
+		c.row.Tried++
+		if r.code == 0 {
+			through++
+			continue
+		}
+		t.Log(r.failure())
+		assert.Equal(t, 1, r.code)
+		assert.Contains(t, r.stderr, underWay)
+	}
+	assert.Positive(t, through)
+	assert.Len(t, c.nodes[0].keys(t), before+through, "each rotation that got through has made one key")
+	c.survived(t)
+}
+
+// repairMeanwhile has somebody repair while somebody else rotates, the other way round, and two repair at once.
+func repairMeanwhile(t *testing.T, c trial) {
+	n := c.nodes[0]
+	lose := func() []byte {
+		agreed := n.read(t)
+		require.NoError(t, os.Remove(n.configFile()))
+		return agreed
+	}
+
+	c.row.Tried++
+	first := c.begin(t, "rotate", "--yes", "--max-rate", "10")
+	_, ok := first.until(func(e event) bool { return e.starts("migrate") })
+	require.True(t, ok, "%s", &first.stderr)
+	agreed := lose()
+	second := c.plugin(t, "repair", "--yes")
+	t.Log(second.failure())
+	assert.Equal(t, 1, second.code)
+	assert.Contains(t, second.stderr, underWay)
+	assert.NoFileExists(t, n.configFile(), "who does not hold the lock writes nothing")
+	t.Logf("the rotation ends with exit code %d: %s", first.wait(t), &first.stderr)
+	c.succeed(t, "repair", "--yes")
+	assert.Equal(t, string(agreed), string(n.read(t)))
+	c.succeed(t, again("rotate")...)
+	c.survived(t)
+
+	c.row.Tried++
+	agreed = lose()
+	first = c.begin(t, "repair", "--yes")
+	_, ok = first.until(func(e event) bool { return e.Event == "step-started" })
+	require.True(t, ok, "%s", &first.stderr)
+	require.NoError(t, first.cmd.Process.Signal(syscall.SIGSTOP)) // it holds the lock
+	second = c.plugin(t, "rotate", "--yes")
+	require.NoError(t, first.cmd.Process.Signal(syscall.SIGCONT))
+	t.Log(second.failure())
+	assert.Equal(t, 1, second.code)
+	if code := first.wait(t); code != 0 {
+		t.Logf("exit code %d: %s", code, &first.stderr)
+		c.succeed(t, "repair", "--yes")
+	}
+	assert.Equal(t, string(agreed), string(n.read(t)))
+	c.survived(t)
+
+	c.row.Tried++
+	agreed = lose()
+	results := make([]result, 2)
+	var wg sync.WaitGroup
+	for i := range results {
+		wg.Go(func() { results[i], _ = c.run(t.Context(), "repair", "--yes") })
+	}
+	wg.Wait()
+	through := 0
+	for _, r := range results {
+		if r.code == 0 {
+			through++
+			continue
+		}
+		t.Log(r.failure())
+		assert.Equal(t, 1, r.code)
+		assert.Contains(t, r.stderr, underWay)
+	}
+	assert.Positive(t, through)
+	assert.Equal(t, string(agreed), string(n.read(t)))
+	c.survived(t)
+}
+
+// sleeper has an operator's machine sleep in the middle of a migration. Another operator takes over, and the first one, when it
+// wakes, gives up.
+func sleeper(t *testing.T, c trial) {
+	c.row.Tried++
+	first := c.begin(t, "rotate", "--yes", "--max-rate", "5")
+	_, ok := first.until(func(e event) bool { return e.Event == "migration-progress" && e.Done > 1 })
+	require.True(t, ok, "%s", &first.stderr)
+	require.NoError(t, first.cmd.Process.Signal(syscall.SIGSTOP))
+	c.succeed(t, again("rotate")...)
+	c.succeed(t, "rotate", "--yes")
+	files := c.digests(t)
+	require.NoError(t, first.cmd.Process.Signal(syscall.SIGCONT))
+	assert.Equal(t, 1, first.wait(t), "%s", &first.stderr)
+	t.Logf("%s", &first.stderr)
+	assert.Contains(t, first.stderr.String(), "lock")
+	assert.Equal(t, files, c.digests(t), "who wakes changes no file")
+	c.survived(t)
+}
+
+// editor has somebody add a line to the file of one node again and again while it is rotated. Not one of these lines may be lost to a
+// file of ours: what is replaced is what was looked at.
+func editor(t *testing.T, c trial) {
+	c.row.Tried++
+	n := c.nodes[len(c.nodes)-1]
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	run := c.begin(t, "rotate", "--yes")
+	_, ok := run.until(func(e event) bool { return e.Event == "step-started" })
+	require.True(t, ok, "%s", &run.stderr)
+	var last []byte
+	var wg sync.WaitGroup
+	wg.Go(func() { last = n.edit(ctx, t) })
+	code := run.wait(t)
+	cancel()
+	wg.Wait()
+	t.Logf("exit code %d: %s", code, &run.stderr)
+	assert.NotZero(t, code, "nobody can rotate like that")
+	require.True(t, bytes.Contains(n.read(t), last), "what was edited last is there")
+	c.awaitLoaded(t)
+	if len(c.nodes) > 1 {
+		c.succeed(t, "repair", "--yes")
+	}
+	c.succeed(t, again("rotate")...)
+	c.succeed(t, "rotate", "--yes")
+	c.survived(t)
+}
+
+// edit adds a line to the node's file until the context ends, and gives the last one.
+func (n *node) edit(ctx context.Context, t *testing.T) []byte {
+	const often = 100 * time.Millisecond
+	ticker := time.NewTicker(often)
+	defer ticker.Stop()
+	var line []byte
+	for {
+		data, err := os.ReadFile(n.configFile())
+		if !assert.NoError(t, err) {
+			return line
+		}
+		line = []byte(edited + time.Now().Format(time.RFC3339Nano) + "\n")
+		data = append(stripped(data), line...)
+		temp := n.configFolder() + "/edited"
+		if !assert.NoError(t, os.WriteFile(temp, data, 0o600)) || !assert.NoError(t, os.Rename(temp, n.configFile())) {
+			return line
+		}
+		select {
+		case <-ctx.Done():
+			return line
+		case <-ticker.C:
+		}
+	}
+}
+
+// edited begins the line that edit adds.
+const edited = "# edited at "
+
+// stripped is a file without that line.
+func stripped(data []byte) []byte {
+	kept, _, _ := bytes.Cut(data, []byte(edited))
+	return kept
+}
