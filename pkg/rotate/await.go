@@ -40,9 +40,10 @@ func (r *Run) converged(ctx context.Context) error {
 }
 
 // stillProven are the migrations on record that hold under a configuration that came after the one on record: none, if
-// that is not by this run's own push, or by that of a prune that this run goes on with.
+// it came by somebody else's hand, and not by a push of this run or of one that it goes on with. What a push does not touch was sorted
+// out when it was sent.
 func (r *Run) stillProven(rec ledger.Rotation, now encconfig.Description) map[string]ledger.Migration {
-	if r.last.Kind != plan.Push && !takenOut(rec, now) {
+	if r.last.Kind != plan.Push && rec.Sent != now.Digest {
 		return nil
 	}
 	return lasting(rec.Migrations, rec.Config, &now)

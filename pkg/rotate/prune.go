@@ -95,18 +95,6 @@ func (r *Run) openPrune(ctx context.Context, agreed encconfig.Description, list 
 	})
 }
 
-// takenOut tells whether a configuration is the one on record without the keys that a prune takes out, and differs by nothing else:
-// a run that was stopped has put it on the nodes. A prune migrates nothing, so what is proven of the data would be gone for good.
-func takenOut(rec ledger.Rotation, now encconfig.Description) bool {
-	if rec.Command != string(Prune) || rec.Config == nil {
-		return false
-	}
-	there := slices.DeleteFunc(rec.Config.Keys(), func(k encconfig.Key) bool { return !slices.ContainsFunc(rec.Pruned, k.Is) })
-	removal := encconfig.Change{Kind: encconfig.Remove, Keys: there, Resources: rec.Config.Patterns()}
-	want, err := removal.Apply(*rec.Config)
-	return err == nil && now.SameContent(want)
-}
-
 // forget has every node remove keys from its history that are in no configuration any more.
 func (r *Run) forget(ctx context.Context) error {
 	if !r.Forget || len(r.dropped) == 0 {

@@ -156,40 +156,34 @@ func TestForgettingIsOverOnceAnythingCameAfter(t *testing.T) {
 	assert.Nil(t, book.Forgetting())
 }
 
-func TestAPruneThatGoesOnKeepsWhatIsProvenOfTheData(t *testing.T) {
+func TestWhatIsProvenOfTheDataOutlastsAPushAloneThatIsKnown(t *testing.T) {
 	t.Parallel()
-	all := config(key("3"), key("2"), key("1"))
+	before, now := config(key("3"), key("2"), key("1")), config(key("3"), key("2"))
+	now.Digest = "sha256:less"
+	promoted := config(key("2"), key("3"))
+	promoted.Digest = now.Digest
 	tests := map[string]struct {
-		record ledger.Rotation
+		last   plan.Kind
+		sent   string
 		now    *encconfig.Description
 		proven bool
 	}{
-		"the configuration without its key": {
-			ledger.Rotation{Command: string(Prune), Config: all, Pruned: []encconfig.Key{key("1")}}, config(key("3"), key("2")), true,
-		},
-		"without another key too": {
-			ledger.Rotation{Command: string(Prune), Config: all, Pruned: []encconfig.Key{key("1")}}, config(key("3")), false,
-		},
-		"with another write key": {
-			ledger.Rotation{Command: string(Prune), Config: all, Pruned: []encconfig.Key{key("1")}}, config(key("2"), key("3")), false,
-		},
-		"of which no configuration is on record": {
-			ledger.Rotation{Command: string(Prune), Pruned: []encconfig.Key{key("1")}}, config(key("3"), key("2")), false,
-		},
-		"that is no prune": {
-			ledger.Rotation{Config: all, Pruned: []encconfig.Key{key("1")}}, config(key("3"), key("2")), false,
-		},
+		"this run's own":                                    {plan.Push, "", now, true},
+		"of a run that was stopped then":                    {plan.Await, now.Digest, now, true},
+		"of a run that was stopped, with another write key": {plan.Await, now.Digest, promoted, false},
+		"of somebody else":                                  {plan.Await, "", now, false},
+		"of somebody else after a run's":                    {plan.Await, before.Digest, now, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			migrations := map[string]ledger.Migration{"secrets": {Objects: 7}}
-			tt.record.Migrations = migrations
-			r := &Run{}
+			r := &Run{last: plan.Step{Kind: tt.last}}
+			got := r.stillProven(ledger.Rotation{Config: before, Sent: tt.sent, Migrations: migrations}, *tt.now)
 			if tt.proven {
-				assert.Equal(t, migrations, r.stillProven(tt.record, *tt.now))
+				assert.Equal(t, migrations, got)
 			} else {
-				assert.Empty(t, r.stillProven(tt.record, *tt.now))
+				assert.Empty(t, got)
 			}
 		})
 	}

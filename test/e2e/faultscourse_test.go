@@ -73,8 +73,8 @@ type moments struct {
 	met map[string]bool
 	// done is the stage that was done last, before the one before it, stage the one that was begun last.
 	done, before, stage string
-	files       map[string]string
-	run         *process
+	files               map[string]string
+	run                 *process
 }
 
 // next waits until a run comes to where none has been: to the beginning of a step, into the middle of a migration, or to where a file

@@ -49,49 +49,38 @@ func fourOperators(t *testing.T, c trial) {
 
 // repairMeanwhile has somebody repair while somebody else rotates, the other way round, and two repair at once.
 func repairMeanwhile(t *testing.T, c trial) {
-	n := c.nodes[0]
-	lose := func() []byte {
-		agreed := n.read(t)
-		require.NoError(t, os.Remove(n.configFile()))
-		return agreed
-	}
-
 	c.row.Tried++
 	first := c.begin(t, "rotate", "--yes", "--max-rate", "10")
 	_, ok := first.until(func(e event) bool { return e.starts("migrate") })
 	require.True(t, ok, "%s", &first.stderr)
-	agreed := lose()
+	repaired := c.lose(t)
 	second := c.plugin(t, "repair", "--yes")
 	t.Log(second.failure())
 	assert.Equal(t, 1, second.code)
 	assert.Contains(t, second.stderr, underWay)
-	assert.NoFileExists(t, n.configFile(), "who does not hold the lock writes nothing")
+	assert.NoFileExists(t, c.nodes[0].configFile(), "who does not hold the lock writes nothing")
 	t.Logf("the rotation ends with exit code %d: %s", first.wait(t), &first.stderr)
 	c.succeed(t, "repair", "--yes")
-	assert.Equal(t, string(agreed), string(n.read(t)))
 	c.succeed(t, again("rotate")...)
-	c.survived(t)
+	repaired(t)
 
 	c.row.Tried++
-	agreed = lose()
+	repaired = c.lose(t)
 	first = c.begin(t, "repair", "--yes")
 	_, ok = first.until(func(e event) bool { return e.Event == "step-started" })
 	require.True(t, ok, "%s", &first.stderr)
-	require.NoError(t, first.cmd.Process.Signal(syscall.SIGSTOP)) // it holds the lock
-	second = c.plugin(t, "rotate", "--yes")
-	require.NoError(t, first.cmd.Process.Signal(syscall.SIGCONT))
-	t.Log(second.failure())
-	assert.Equal(t, 1, second.code)
+	second = c.plugin(t, "rotate", "--yes") // it waits for nobody, or comes when the other one has ended
+	t.Logf("exit code %d: %s", second.code, second.failure())
 	if code := first.wait(t); code != 0 {
 		t.Logf("exit code %d: %s", code, &first.stderr)
 		c.succeed(t, "repair", "--yes")
 	}
-	assert.Equal(t, string(agreed), string(n.read(t)))
-	c.survived(t)
+	repaired(t)
 
 	c.row.Tried++
-	agreed = lose()
-	results := make([]result, 2)
+	repaired = c.lose(t)
+	const operators = 2
+	results := make([]result, operators)
 	var wg sync.WaitGroup
 	for i := range results {
 		wg.Go(func() { results[i], _ = c.run(t.Context(), "repair", "--yes") })
@@ -108,8 +97,26 @@ func repairMeanwhile(t *testing.T, c trial) {
 		assert.Contains(t, r.stderr, underWay)
 	}
 	assert.Positive(t, through)
-	assert.Equal(t, string(agreed), string(n.read(t)))
-	c.survived(t)
+	repaired(t)
+}
+
+// lose takes the first node its file. The function that it returns is for when that was repaired. A kube-apiserver that has met with a
+// file that is not there tells so until it loads another one, which it does not where the very file is back; hence the rotation.
+func (c trial) lose(t *testing.T) (repaired func(t *testing.T)) {
+	t.Helper()
+	before := c.keysEverywhere(t)
+	require.NoError(t, os.Remove(c.nodes[0].configFile()))
+	return func(t *testing.T) {
+		t.Helper()
+		kept := c.keysEverywhere(t)
+		for secret := range before {
+			assert.True(t, kept[secret], "a key is lost")
+		}
+		c.checkLoaded(t)
+		c.checkNothingLeft(t)
+		c.succeed(t, "rotate", "--yes")
+		c.survived(t)
+	}
 }
 
 // sleeper has an operator's machine sleep in the middle of a migration. Another operator takes over, and the first one, when it
