@@ -27,7 +27,7 @@ func nodeFaults() map[string]func(*testing.T, trial) {
 
 		"a network that fails again and again":               badNetwork,
 		"every connection cut at every step":                 cutEverywhere,
-		"credentials that end at every step":                 endOfCredentials,
+		"credentials that end":                               endOfCredentials,
 		"a server's clock that is an hour ahead, and behind": wrongServerClock,
 
 		"the agents' pods are deleted while they work":              evicted,

@@ -80,7 +80,7 @@ func noLibraryLines(t *testing.T, p *process) {
 func (c trial) atEveryMoment(t *testing.T, do func(p *proxy.Proxy)) {
 	t.Helper()
 	kubeconfig, p := c.through(t)
-	c.everyMoment(t, c.rotation(kubeconfig), func(t *testing.T, run *process) {
+	c.everyMoment(t, c.rotation(kubeconfig), func(t *testing.T, _ *process) {
 		t.Helper()
 		do(p)
 	})
@@ -91,17 +91,28 @@ func cutEverywhere(t *testing.T, c trial) {
 	c.atEveryMoment(t, func(p *proxy.Proxy) { p.CutAll() })
 }
 
-// endOfCredentials has the API server refuse the operator from some moment on, for good, and then the next one with new credentials.
+// endOfCredentials has the API server refuse the operator from some step on, for good, and then serve the next one. It takes minutes until
+// a command gives up, since a kube-apiserver that has just started refuses everybody; so it is not every step.
 func endOfCredentials(t *testing.T, c trial) {
 	kubeconfig, p := c.through(t)
-	c.everyMoment(t, c.rotation(kubeconfig), func(t *testing.T, run *process) {
-		t.Helper()
+	args := []string{"rotate", "--yes", kubeconfig}
+	for _, stage := range []string{"await", "migrate", "close"} {
+		c.row.Tried++
+		run := c.begin(t, args...)
+		_, ok := run.until(func(e event) bool { return e.starts(stage) })
+		require.True(t, ok, "%s", &run.stderr)
 		p.Inject(proxy.Rule{Fault: proxy.Answer(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized")})
 		p.CutAll()
-		assert.NotZero(t, run.wait(t), "nothing can be changed without credentials: %s", &run.stderr)
+		assert.Equal(t, 1, run.wait(t), "nothing can be changed without credentials")
+		t.Log(run.stderr.String())
+		assert.Contains(t, run.stderr.String(), "Unauthorized")
+		assert.Contains(t, run.stderr.String(), "rotate --resume")
 		p.Inject()
 		c.forgetLock(t) // whose holder can't release it
-	})
+		args = append(again("rotate"), kubeconfig)
+	}
+	c.succeed(t, args...)
+	c.survived(t)
 }
 
 // wrongServerClock shows the operator another time than that of their machine.

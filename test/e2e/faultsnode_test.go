@@ -285,12 +285,12 @@ func powerLost(t *testing.T, c trial) {
 func symbolicLink(t *testing.T, c trial) {
 	c.row.Tried++
 	n := c.nodes[len(c.nodes)-1]
-	real := filepath.Join(n.configFolder(), "real.yaml")
-	require.NoError(t, os.Rename(n.configFile(), real))
+	file := filepath.Join(n.configFolder(), "real.yaml")
+	require.NoError(t, os.Rename(n.configFile(), file))
 	require.NoError(t, os.Symlink("real.yaml", n.configFile()))
 	c.refuse(t, []string{n.name, "symbolic link"}, "rotate", "--yes")
 	c.refuse(t, []string{n.name, "symbolic link"}, "repair", "--yes")
-	require.NoError(t, os.Rename(real, n.configFile()))
+	require.NoError(t, os.Rename(file, n.configFile()))
 	c.succeed(t, "rotate", "--yes")
 	c.survived(t)
 }

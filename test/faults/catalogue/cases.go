@@ -82,7 +82,7 @@ func nodeCases() []Case {
 		{Name: "a permission that is taken away in the middle", Rows: []int{77}},
 		{Name: "a network that fails again and again", Short: true, Rows: []int{8, 15, 44, 45, 46, 88}},
 		{Name: "every connection cut at every step", Rows: []int{8, 15}},
-		{Name: "credentials that end at every step", Rows: []int{78}},
+		{Name: "credentials that end", Rows: []int{78}},
 		{Name: "a server's clock that is an hour ahead, and behind", Rows: []int{32}},
 		{Name: "the agents' pods are deleted while they work", Short: true, Many: true, Rows: []int{9, 10, 15}},
 		{Name: "the agents' Jobs are removed as soon as they are there", Rows: []int{16}},
