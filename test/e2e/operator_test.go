@@ -42,6 +42,7 @@ kind: ClusterRole
 metadata: {name: e2e-operator-further}
 rules:
 - {apiGroups: ["e2e.example.com"], resources: ["widgets"], verbs: ["list", "patch"]}
+- {apiGroups: [""], resources: ["podtemplates"], verbs: ["list", "patch"]}
 - {apiGroups: ["apiregistration.k8s.io"], resources: ["apiservices"], verbs: ["list"]}
 - {apiGroups: ["storagemigration.k8s.io"], resources: ["storageversionmigrations"], verbs: ["create", "get", "list", "delete"]}
 ---
