@@ -93,9 +93,17 @@ demo: build deps ## Start a real one-node cluster, encrypt what it stores, rotat
 ##
 
 .PHONY: test
-test: ## Run everything: lint, unit, integration on a bare control plane, end-to-end on the real cluster, a short set of faults
+test: ## Check a change: lint, unit, integration on a bare control plane, the short sets on real clusters and of the faults
+	@$(MAKE) test-suites OF="lint unit harness integration e2e-short faults-short"
+
+.PHONY: test-all
+test-all: ## Run everything there is, in some hours
+	@$(MAKE) test-suites OF="lint unit harness integration thorough faults"
+
+.PHONY: test-suites
+test-suites:
 	@rm -rf $(TEST)
-	@status=0; for suite in $(SUITES:faults=faults-short); do $(MAKE) test-$$suite || status=1; done; \
+	@status=0; for suite in $(OF); do $(MAKE) test-$$suite || status=1; done; \
 		$(TALLY) --report --dir $(TEST) $(SUITES) || status=1; exit $$status
 
 .PHONY: test-lint
@@ -116,14 +124,22 @@ test-integration: $(TALLY) build deps ## Migration and proof against real kube-a
 	$(CLUSTER) build --kubernetes $(KUBERNETES) >/dev/null
 	$(TALLY) --suite integration --dir $(TEST) -- go test -json -tags integration -count=1 -timeout 15m ./test/integration/...
 
-.PHONY: test-thorough
-test-thorough: ## The end-to-end tests with the plugin killed at every step, flags removed on three nodes, and a full disk
-	E2E_THOROUGH=1 $(MAKE) test-e2e
-
 .PHONY: test-e2e
-test-e2e: $(TALLY) build deps ## The whole program on real clusters of one and three nodes
+test-e2e: ## The whole program on real clusters of one and three nodes, and what can happen to it
+	$(MAKE) test-e2e-of E2E_DEPTH=full
+
+.PHONY: test-e2e-short
+test-e2e-short: ## The short set of it: each command does its work once
+	$(MAKE) test-e2e-of E2E_DEPTH=short
+
+.PHONY: test-thorough
+test-thorough: ## And more of it: the plugin killed at every step, flags removed on three nodes, nodes that are silent or differ, a full disk
+	$(MAKE) test-e2e-of E2E_DEPTH=thorough
+
+.PHONY: test-e2e-of
+test-e2e-of: $(TALLY) build deps
 	$(CLUSTER) build --kubernetes $(KUBERNETES) >/dev/null
-	$(TALLY) --suite e2e --dir $(TEST) -- go test -json -tags e2e -count=1 -timeout 40m ./test/e2e/...
+	E2E_DEPTH=$(E2E_DEPTH) $(TALLY) --suite e2e --dir $(TEST) -- go test -json -tags e2e -count=1 -timeout 3h ./test/e2e/...
 
 .PHONY: test-faults
 test-faults: $(TALLY) build deps ## Every fault of the catalogue, on a bare control plane and on real clusters of one and three nodes

@@ -65,6 +65,9 @@ type node struct {
 // start brings a cluster up and takes it down when the test is over, however it ends.
 func (e environment) start(t *testing.T, s shape) *cluster {
 	t.Helper()
+	if s.kubernetes != "" {
+		e.build(t, s.kubernetes)
+	}
 	nodes := int64(s.nodes + s.joins)
 	require.NoError(t, e.room.Acquire(t.Context(), nodes))
 	t.Cleanup(func() { e.room.Release(nodes) })
@@ -94,6 +97,14 @@ func (e environment) start(t *testing.T, s shape) *cluster {
 	_, err = c.client.CoreV1().ConfigMaps(systemNamespace).Get(t.Context(), ourName, metav1.GetOptions{})
 	c.untouched = apierrors.IsNotFound(err)
 	return c
+}
+
+// build makes a version of Kubernetes, unless it is in the cache: a quarter of an hour of two processors.
+func (e environment) build(t *testing.T, version string) {
+	t.Helper()
+	const limit = time.Hour
+	_, err := e.cluster(context.WithoutCancel(t.Context()), limit, "build", "--kubernetes", version)
+	require.NoError(t, err)
 }
 
 // read fills in what the harness tells of the cluster.

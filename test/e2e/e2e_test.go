@@ -33,45 +33,62 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestEndToEnd runs all tests, those of different clusters at the same time. Tests of one cluster follow each other;
-// each begins with a cluster that is settled and leaves it so.
+// chain is what is proven on one cluster: tests that follow each other, each of which begins with a cluster that is settled and
+// leaves it so.
+type chain struct {
+	name  string
+	from  depth
+	shape shape
+	run   func(t *testing.T, c *cluster)
+}
+
+// chains are in the order in which they begin: those that take longest first.
+func chains() []chain {
+	return []chain{
+		{"one node", inShort, shape{name: "1", nodes: 1, encryption: "aesgcm", reloadPoll: fast, audit: true}, oneNode},
+		{"three nodes", inShort, shape{name: "3", nodes: 3, encryption: "aesgcm", reloadPoll: fast, audit: true}, threeNodes},
+		{"one node that is plaintext", inShort, shape{name: "enable", nodes: 1, joins: 1, encryption: "none", reloadPoll: fast, compaction: soon}, enableOneNode},
+		{"one node on which something goes wrong", inFull, shape{name: "wayback", nodes: 1, encryption: "none", reloadPoll: fast, compaction: soon}, wayBack},
+		{"three nodes that are plaintext", inFull, shape{name: "enable-3", nodes: 3, encryption: "none", reloadPoll: fast, compaction: soon}, enableThreeNodes},
+		{"one node, with a plugin that is killed", inFull, shape{name: "killed", nodes: 1, encryption: "aesgcm", reloadPoll: fast}, killed},
+		{"one node without encryption", inFull, shape{name: "none", nodes: 1, encryption: "none", reloadPoll: fast}, withoutEncryption},
+		{"one node with the reload of a stock cluster", inFull, shape{name: "stock", nodes: 1, encryption: "aesgcm", reloadPoll: "1m"}, stockReload},
+		{"three nodes that others leave", inThorough, shape{name: "shrinks", nodes: 3, encryption: "aesgcm", reloadPoll: fast, compaction: soon}, othersLeave},
+		{"one node that others join", inThorough, shape{name: "grows", nodes: 1, joins: 2, encryption: "aesgcm", reloadPoll: fast, compaction: soon}, othersJoin},
+		{"three nodes that are plaintext, one without power", inThorough, shape{name: "enable-2-of-3", nodes: 3, encryption: "none", reloadPoll: fast, compaction: soon}, enableWithoutOne},
+		{"one node of an older Kubernetes", inThorough, shape{name: "older", nodes: 1, encryption: "aesgcm", reloadPoll: fast, kubernetes: older}, olderNode},
+		{"three nodes of an older Kubernetes", inThorough, shape{name: "older-3", nodes: 3, encryption: "aesgcm", reloadPoll: fast, kubernetes: older}, olderNodes},
+	}
+}
+
+// TestEndToEnd runs the chains, those of different clusters at the same time.
 func TestEndToEnd(t *testing.T) {
 	env := newEnvironment(t)
-	t.Run("three nodes", func(t *testing.T) {
-		t.Parallel()
-		threeNodes(t, env.start(t, shape{name: "3", nodes: 3, encryption: "aesgcm", reloadPoll: fast, audit: true}))
-	})
-	t.Run("one node", func(t *testing.T) {
-		t.Parallel()
-		oneNode(t, env.start(t, shape{name: "1", nodes: 1, encryption: "aesgcm", reloadPoll: fast, audit: true}))
-	})
-	t.Run("one node, with a plugin that is killed", func(t *testing.T) {
-		t.Parallel()
-		killed(t, env.start(t, shape{name: "killed", nodes: 1, encryption: "aesgcm", reloadPoll: fast}))
-	})
-	t.Run("one node that is plaintext", func(t *testing.T) {
-		t.Parallel()
-		enableOneNode(t, env.start(t, shape{name: "enable", nodes: 1, joins: 1, encryption: "none", reloadPoll: fast, compaction: soon}))
-	})
-	t.Run("three nodes that are plaintext", func(t *testing.T) {
-		t.Parallel()
-		enableThreeNodes(t, env.start(t, shape{name: "enable-3", nodes: 3, encryption: "none", reloadPoll: fast, compaction: soon}))
-	})
-	t.Run("one node on which something goes wrong", func(t *testing.T) {
-		t.Parallel()
-		wayBack(t, env.start(t, shape{name: "wayback", nodes: 1, encryption: "none", reloadPoll: fast, compaction: soon}))
-	})
-	t.Run("small clusters", func(t *testing.T) {
-		t.Parallel()
-		t.Run("without encryption", func(t *testing.T) {
-			withoutEncryption(t, env.start(t, shape{name: "none", nodes: 1, encryption: "none", reloadPoll: fast}))
+	for _, ch := range chains() {
+		if env.depth < ch.from {
+			continue
+		}
+		t.Run(ch.name, func(t *testing.T) {
+			t.Parallel()
+			ch.run(t, env.start(t, ch.shape))
 		})
-		t.Run("with the reload of a stock cluster", func(t *testing.T) {
-			stockReload(t, env.start(t, shape{name: "stock", nodes: 1, encryption: "aesgcm", reloadPoll: "1m"}))
-		})
-	})
-	if env.thorough {
-		thorough(t, env)
+	}
+}
+
+// proof is one test of a chain.
+type proof struct {
+	name string
+	from depth
+	run  func(t *testing.T)
+}
+
+// prove runs those of the tests that belong to the depth that was asked for.
+func (c *cluster) prove(t *testing.T, proofs ...proof) {
+	t.Helper()
+	for _, p := range proofs {
+		if c.env.depth >= p.from {
+			t.Run(p.name, p.run)
+		}
 	}
 }
 
@@ -80,43 +97,18 @@ func threeNodes(t *testing.T, c *cluster) {
 		t.Run("status tells nothing that it does not know", c.checkUntouchedStatus)
 	}
 	c.seed(t)
-	t.Run("a rotation moves everything to a new key and leaves no trace of it", c.rotateWithoutTrace)
-	t.Run("a rotation that was killed can be taken back before its key writes", func(t *testing.T) {
-		end := c.readAlways(t)
-		t.Run("with the key on every node", c.abort)
-		t.Run("with the key on its way to the nodes", c.abortHalfWay)
-		end()
-	})
-	t.Run("a rotation that is killed at every stage goes on each time", func(t *testing.T) {
-		end := c.readAlways(t)
-		stages := []string{"add-read-key", "await", "promote", "settle", "migrate", "verify", "close"}
-		c.killEveryStep(t, []string{"rotate"}, stages, func(t *testing.T, stage string) {
-			if stage == "settle" {
-				c.refuse(t, []string{"has been the write key", "--resume"}, "rotate", "--abort", "--yes")
-			}
-		})
-		end()
-		c.checkSettled(t)
-		c.checkHealthyStatus(t)
-	})
-	t.Run("a push that is killed half-way is finished", func(t *testing.T) {
-		end := c.readAlways(t)
-		c.killInPush(t, "promote")
-		c.succeed(t, "rotate", "--resume", "--yes")
-		end()
-		c.checkSettled(t)
-	})
-	t.Run("files that differ by somebody's hand are refused", func(t *testing.T) {
-		c.refuseEdited(t, c.nodes[1], twoKeysMore, "differ", "n1 sha256:", "n2 sha256:", "n3 sha256:")
-		c.checkSettled(t)
-	})
-	t.Run("verify finds a key in the history of a single node", c.verifyForgotten)
-	t.Run("no write of others is lost in a rotation", func(t *testing.T) { c.rotateUnderWrites(t) })
-	if c.env.thorough {
-		t.Run("a node that is silent is waited for, or left out and named", c.leaveOut)
-		t.Run("nodes that all differ are brought to one configuration", c.repairDiffering)
-		t.Run("a node whose kube-apiserver is down is mended as repair says", c.repairDown)
-	}
+	c.prove(t, []proof{
+		{"a rotation moves everything to a new key and leaves no trace of it", inShort, c.rotateWithoutTrace},
+		{"a rotation that was killed can be taken back before its key writes", inFull, c.takeBackWhatWasKilled},
+		{"a rotation that is killed at every stage goes on each time", inFull, c.killEveryStage},
+		{"a push that is killed half-way is finished", inShort, c.finishPush},
+		{"files that differ by somebody's hand are refused", inShort, c.refuseDiffering},
+		{"verify finds a key in the history of a single node", inFull, c.verifyForgotten},
+		{"no write of others is lost in a rotation", inShort, func(t *testing.T) { c.rotateUnderWrites(t) }},
+		{"a node that is silent is waited for, or left out and named", inThorough, c.leaveOut},
+		{"nodes that all differ are brought to one configuration", inThorough, c.repairDiffering},
+		{"a node whose kube-apiserver is down is mended as repair says", inThorough, c.repairDown},
+	}...)
 }
 
 func oneNode(t *testing.T, c *cluster) {
@@ -124,25 +116,23 @@ func oneNode(t *testing.T, c *cluster) {
 		t.Run("status tells nothing that it does not know", c.checkUntouchedStatus)
 	}
 	c.seed(t)
-	t.Run("status never calls a rotation under way well", func(t *testing.T) {
-		c.rotateUnderWatch(t)
-		c.checkSettled(t)
-		c.checkHealthyStatus(t)
-	})
-	t.Run("verify tells from etcd itself what is stored", c.verify)
-	t.Run("a rotation converts to another provider", c.convert)
-	t.Run("what can't be done is refused", c.refuseAll)
-	t.Run("a file that is lost is found again", c.repairOne)
-	t.Run("a file that is lost is restored without an API server", c.restoreOffline)
-	t.Run("one change at a time", c.refuseSecond)
-	t.Run("no write of others is lost in a rotation by the cluster's own controller", func(t *testing.T) {
-		c.rotateUnderWrites(t, "--engine=svm")
-	})
-	t.Run("keys stay as long as something may need them", c.keepTwoTooEarly)
-	t.Run("keys leave when nothing can need them", c.keepTwo)
-	t.Run("an earlier key writes again, and a key that nothing needs leaves", c.rollBack)
-	t.Run("the shipped roles are what it needs", c.checkRoles)
-	t.Run("a key that etcd holds a value under stays, and so do the flags", c.keepPlanted)
+	c.prove(t, []proof{
+		{"status never calls a rotation under way well", inShort, c.rotateUnderWatch},
+		{"verify tells from etcd itself what is stored", inShort, c.verify},
+		{"a rotation converts to another provider", inFull, c.convert},
+		{"what can't be done is refused", inFull, c.refuseAll},
+		{"a file that is lost is found again", inShort, c.repairOne},
+		{"a file that is lost is restored without an API server", inFull, c.restoreOffline},
+		{"one change at a time", inFull, c.refuseSecond},
+		{"no write of others is lost in a rotation by the cluster's own controller", inFull, func(t *testing.T) {
+			c.rotateUnderWrites(t, "--engine=svm")
+		}},
+		{"keys stay as long as something may need them", inFull, c.keepTwoTooEarly},
+		{"keys leave when nothing can need them", inFull, c.keepTwo},
+		{"an earlier key writes again, and a key that nothing needs leaves", inShort, c.rollBack},
+		{"the shipped roles are what it needs", inFull, c.checkRoles},
+		{"a key that etcd holds a value under stays, and so do the flags", inFull, c.keepPlanted},
+	}...)
 }
 
 func killed(t *testing.T, c *cluster) {
@@ -152,6 +142,39 @@ func killed(t *testing.T, c *cluster) {
 	t.Run("a rotation that is killed in the middle of its migration goes on", c.killInMigration)
 	t.Run("a rotation that is killed goes on from any step", c.killAtEveryStep)
 	end()
+}
+
+func (c *cluster) takeBackWhatWasKilled(t *testing.T) {
+	end := c.readAlways(t)
+	t.Run("with the key on every node", c.abort)
+	t.Run("with the key on its way to the nodes", c.abortHalfWay)
+	end()
+}
+
+func (c *cluster) killEveryStage(t *testing.T) {
+	end := c.readAlways(t)
+	stages := []string{"add-read-key", "await", "promote", "settle", "migrate", "verify", "close"}
+	c.killEveryStep(t, []string{"rotate"}, stages, func(t *testing.T, stage string) {
+		if stage == "settle" {
+			c.refuse(t, []string{"has been the write key", "--resume"}, "rotate", "--abort", "--yes")
+		}
+	})
+	end()
+	c.checkSettled(t)
+	c.checkHealthyStatus(t)
+}
+
+func (c *cluster) finishPush(t *testing.T) {
+	end := c.readAlways(t)
+	c.killInPush(t, "promote")
+	c.succeed(t, "rotate", "--resume", "--yes")
+	end()
+	c.checkSettled(t)
+}
+
+func (c *cluster) refuseDiffering(t *testing.T) {
+	c.refuseEdited(t, c.nodes[1], twoKeysMore, "differ", "n1 sha256:", "n2 sha256:", "n3 sha256:")
+	c.checkSettled(t)
 }
 
 func (c *cluster) refuseAll(t *testing.T) {

@@ -17,24 +17,34 @@ func enableOneNode(t *testing.T, c *cluster) {
 	c.seed(t)
 	c.seedMany(t)
 	c.seedWidgets(t)
-	t.Run("enable encrypts what was plaintext", func(t *testing.T) {
-		c.checkStorage(t, both(plaintext))
-		c.succeed(t, "enable", "--yes", "--provider", "secretbox", "--resources", "secrets,configmaps")
-		c.checkEncrypted(t, both("secretbox"))
-		c.checkMany(t)
-	})
-	t.Run("enable on a cluster that is as it should be changes nothing", func(t *testing.T) {
-		files, manifests := c.digests(t), c.setting(t)
-		c.succeed(t, "enable", "--yes", "--provider", "secretbox", "--resources", "secrets,configmaps")
-		assert.Equal(t, files, c.digests(t))
-		assert.Equal(t, manifests, c.setting(t))
-		c.checkEncrypted(t, both("secretbox"))
-	})
-	t.Run("enable converts to another provider", c.enableOthers)
-	t.Run("resources come and go", c.changeResources)
-	t.Run("disable decrypts everything", c.decrypt)
-	t.Run("enable works again", c.enableAgain)
-	t.Run("a control-plane node joins while encryption is on", c.joinNode)
+	before := c.setting(t)
+	c.prove(t, []proof{
+		{"enable encrypts what was plaintext", inShort, c.enablePlaintext},
+		{"enable on a cluster that is as it should be changes nothing", inShort, c.enableTwice},
+		{"enable converts to another provider", inFull, c.enableOthers},
+		{"resources come and go", inFull, c.changeResources},
+		{"disable decrypts everything", inFull, c.decrypt},
+		{"enable works again", inFull, c.enableAgain},
+		{"a control-plane node joins while encryption is on", inFull, c.joinNode},
+	}...)
+	if c.env.depth == inShort { // else flags are taken out of a node on which everything has gone wrong before
+		t.Run("disable takes the flags out", func(t *testing.T) { c.removeFlags(t, before) })
+	}
+}
+
+func (c *cluster) enablePlaintext(t *testing.T) {
+	c.checkStorage(t, both(plaintext))
+	c.succeed(t, "enable", "--yes", "--provider", "secretbox", "--resources", "secrets,configmaps")
+	c.checkEncrypted(t, both("secretbox"))
+	c.checkMany(t)
+}
+
+func (c *cluster) enableTwice(t *testing.T) {
+	files, manifests := c.digests(t), c.setting(t)
+	c.succeed(t, "enable", "--yes", "--provider", "secretbox", "--resources", "secrets,configmaps")
+	assert.Equal(t, files, c.digests(t))
+	assert.Equal(t, manifests, c.setting(t))
+	c.checkEncrypted(t, both("secretbox"))
 }
 
 func (c *cluster) enableOthers(t *testing.T) {
@@ -82,6 +92,14 @@ func (c *cluster) enableAgain(t *testing.T) {
 	c.checkMany(t)
 }
 
+// removeFlags turns encryption off and has the node as it was before it was turned on.
+func (c *cluster) removeFlags(t *testing.T, before setting) {
+	keys := c.nodes[0].history(t)
+	c.reach(t, []string{"disable", "--remove-flags"}, "age", "kubeadm-config", "edit-manifest", "await-edit")
+	c.checkOff(t, before)
+	assert.Subset(t, c.nodes[0].history(t), keys, "keys stay in the node's history")
+}
+
 // enableThreeNodes asks all kube-apiservers at all times while they restart, one after the other.
 func enableThreeNodes(t *testing.T, c *cluster) {
 	c.seed(t)
@@ -92,7 +110,7 @@ func enableThreeNodes(t *testing.T, c *cluster) {
 		c.checkEncrypted(t, both("aescbc"))
 	})
 	c.throughRestarts(t, "disable takes everything back and fails no read", func(t *testing.T) {
-		if !c.env.thorough { // flags are taken out of one node elsewhere
+		if c.env.depth < inThorough { // flags are taken out of one node elsewhere
 			c.succeed(t, "disable", "--yes")
 			c.checkCalm(t, both(plaintext))
 			return
@@ -106,7 +124,7 @@ func enableThreeNodes(t *testing.T, c *cluster) {
 // thorough.
 func (c *cluster) reach(t *testing.T, command []string, stages ...string) {
 	t.Helper()
-	if c.env.thorough {
+	if c.env.depth >= inThorough {
 		c.killEveryStep(t, command, stages, c.calmDown)
 		return
 	}

@@ -27,8 +27,8 @@ type environment struct {
 	variables []string
 	// dir holds the folders of the clusters.
 	dir string
-	// thorough has the tests go through every step where they else go through the whole once; `make test-thorough` does.
-	thorough bool
+	// depth is how much is proven.
+	depth depth
 	// keep leaves clusters running.
 	keep bool
 	// room is held by clusters while they are there, each for its nodes: where more of them share two processors,
@@ -36,6 +36,25 @@ type environment struct {
 	room *semaphore.Weighted
 	// starting is held while a cluster starts: two at a time take longer than one after the other.
 	starting *sync.Mutex
+}
+
+// depth is how much of the tests is run. Each one has all of those before it.
+type depth int
+
+const (
+	// inShort is in what `make test` runs: each command of the plugin does its work once on a real cluster.
+	inShort depth = iota
+	// inFull is in `make test-e2e`: what can happen to it meanwhile, and what it has to refuse.
+	inFull
+	// inThorough is in `make test-thorough`: every step where the others go through the whole once, and what takes long.
+	inThorough
+)
+
+func depthOf(t *testing.T, name string) depth {
+	t.Helper()
+	depths := map[string]depth{"short": inShort, "full": inFull, "thorough": inThorough}
+	require.Contains(t, depths, name, "E2E_DEPTH")
+	return depths[name]
 }
 
 // mostNodes is how many nodes are there at the same time.
@@ -52,7 +71,7 @@ func newEnvironment(t *testing.T) environment {
 		agentImage: lookup("E2E_AGENT_IMAGE", filepath.Join(root, "_output", "encryption-agent.tar")),
 		dir:        lookup("E2E_DIR", filepath.Join(root, "_output", "e2e")),
 		keep:       os.Getenv("E2E_KEEP") != "",
-		thorough:   os.Getenv("E2E_THOROUGH") != "",
+		depth:      depthOf(t, lookup("E2E_DEPTH", "full")),
 		room:       semaphore.NewWeighted(mostNodes),
 		starting:   &sync.Mutex{},
 	}

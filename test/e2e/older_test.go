@@ -6,7 +6,6 @@
 package e2e
 
 import (
-	"context"
 	"os"
 	"regexp"
 	"strconv"
@@ -120,12 +119,4 @@ func newest(text string, pattern *regexp.Regexp) (latest time.Time) {
 		}
 	}
 	return latest
-}
-
-// buildOlder makes the older Kubernetes, unless it is in the cache: a quarter of an hour of two processors.
-func (e environment) buildOlder(t *testing.T) {
-	t.Helper()
-	const limit = 40 * time.Minute
-	_, err := e.cluster(context.WithoutCancel(t.Context()), limit, "build", "--kubernetes", older)
-	require.NoError(t, err)
 }
