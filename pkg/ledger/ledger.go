@@ -40,6 +40,8 @@ type Ledger struct {
 	Sightings []Sighting `json:"sightings,omitempty"`
 	// Restored is, by node, the newest revision of its history that was put in place by hand when it was last looked at.
 	Restored map[string]int `json:"restored,omitempty"`
+	// Overcome is, by node, when a reload failed whose cause is gone: the node's file was seen to be what its kube-apiserver has loaded.
+	Overcome map[string]time.Time `json:"overcome,omitempty"`
 	// DistrustTime is when it was last found that a kube-apiserver may have written with another key than is on record, nil if never.
 	DistrustTime *time.Time `json:"distrustTime,omitempty"`
 }

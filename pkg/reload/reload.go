@@ -137,7 +137,10 @@ func (e Evidence) Proves(digest string, written time.Time) Verdict {
 	return Verdict{false, "it has not reloaded since the file was written"}
 }
 
-// FailedSince tells whether the last reload failed, and when.
+// Failed tells whether the last reload failed.
+func (e Evidence) Failed() bool { return !e.LastFailure.IsZero() && e.LastFailure.After(e.LastSuccess) }
+
+// FailedSince tells whether the last reload failed, and was after the file was written.
 func (e Evidence) FailedSince(written time.Time) bool {
 	return e.LastFailure.After(written) && e.LastFailure.After(e.LastSuccess)
 }

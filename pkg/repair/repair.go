@@ -13,15 +13,12 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/agreement"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
-	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/migrator"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/plan"
@@ -84,7 +81,10 @@ func (r *Run) held(ctx context.Context, consented *Finding) (*Finding, error) {
 	if consented != nil && !reflect.DeepEqual(consented.Steps, found.Steps) {
 		return nil, r.explain(ctx, "plan", errChanged)
 	}
-	return found, r.follow(ctx, found)
+	if err := r.follow(ctx, found); err != nil {
+		return found, err
+	}
+	return found, r.explain(ctx, "plan", r.noteOvercome(ctx))
 }
 
 // follow asks for the next step and does it, until there is none.
@@ -140,50 +140,6 @@ func (r *Run) await(ctx context.Context, o agreement.Observed) error {
 		}
 	}
 	return r.Await(ctx)
-}
-
-// ranAnother tells whether a kube-apiserver may have loaded anything but the file that its node has.
-func ranAnother(o agreement.Observed) bool {
-	return slices.ContainsFunc(o.Nodes, func(n agreement.Node) bool {
-		if n.TellsLoaded {
-			return n.Loaded != n.Digest
-		}
-		return !n.Proven
-	})
-}
-
-// forgetProofs takes back what is on record of the data, before a file is changed: a kube-apiserver that has had another
-// configuration may have written with another key, also after everything was migrated. Where each of them has had the
-// agreed one, files alone were wrong, and nothing has to be forgotten.
-func (r *Run) forgetProofs(ctx context.Context, step agreement.Step) error {
-	o, err := r.toAgree(ctx, nil)
-	if err != nil || hadAgreed(o, step) {
-		return err
-	}
-	return r.takeProofsBack(ctx)
-}
-
-func (r *Run) takeProofsBack(ctx context.Context) error {
-	now, err := r.Cluster.Now(ctx)
-	if err != nil {
-		return err
-	}
-	r.distrusted = true
-	return r.Ledger().Update(ctx, func(l *ledger.Ledger) { distrust(l, r.Files, now) })
-}
-
-// hadAgreed tells whether each kube-apiserver has loaded the very file that the step gives to others.
-func hadAgreed(o agreement.Observed, step agreement.Step) bool {
-	agreed := step.Targets[0].Want.Digest
-	return agreed != "" && !slices.ContainsFunc(o.Nodes, func(n agreement.Node) bool { return !n.TellsLoaded || n.Loaded != agreed })
-}
-
-// distrust makes no record one that can be relied on, and spends the names of all keys that the files have.
-func distrust(l *ledger.Ledger, files map[string]agentapi.State, now time.Time) {
-	for _, f := range files {
-		l.HighestKey = max(l.HighestKey, f.HighestKey) // that of the file and of the history
-	}
-	l.Distrust(now)
 }
 
 // toAgree puts together what package agreement looks at. After a push nothing counts as loaded before it was awaited. It

@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/ledger"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/operation"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/reload"
 )
 
 func key(name string) encconfig.Key { return encconfig.Key{Provider: encconfig.AESGCM, Name: name} }
@@ -188,6 +189,41 @@ func TestWhoRanAnotherConfigurationMayHaveWrittenWithAnotherKey(t *testing.T) {
 			t.Parallel()
 			other := agreement.Node{Digest: "a", TellsLoaded: true, Loaded: "a", Proven: true}
 			assert.Equal(t, tt.want, ranAnother(agreement.Observed{Nodes: []agreement.Node{other, tt.node}}))
+		})
+	}
+}
+
+func TestWhichFailedReloadsAreOver(t *testing.T) {
+	t.Parallel()
+	at := func(minute int) time.Time { return time.Date(2026, 1, 1, 0, minute, 0, 0, time.UTC) }
+	failed := reload.Evidence{TellsHash: true, Hash: "sha256:x", LastSuccess: at(1), LastFailure: at(5)}
+	changed := func(change func(*reload.Evidence)) reload.Evidence {
+		e := failed
+		change(&e)
+		return e
+	}
+	tests := map[string]struct {
+		evidence reload.Evidence
+		written  time.Time
+		over     bool
+	}{
+		"the file that is loaded came after it":   {failed, at(6), true},
+		"the file was there when it failed":       {failed, at(4), false},
+		"nobody knows since when the file is":     {failed, time.Time{}, false},
+		"another file is there":                   {changed(func(e *reload.Evidence) { e.Hash = "sha256:y" }), at(6), false},
+		"it has reloaded since":                   {changed(func(e *reload.Evidence) { e.LastSuccess = at(7) }), at(6), false},
+		"what is loaded is not told, before 1.34": {changed(func(e *reload.Evidence) { e.TellsHash, e.Hash = false, "" }), at(6), false},
+		"nothing has failed":                      {changed(func(e *reload.Evidence) { e.LastFailure = time.Time{} }), at(6), false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			times := overcome(map[string]reload.Evidence{"n1": tt.evidence}, map[string]agentapi.State{"n1": {Digest: "sha256:x", ModTime: tt.written}})
+			if tt.over {
+				assert.Equal(t, map[string]time.Time{"n1": at(5)}, times)
+			} else {
+				assert.Empty(t, times)
+			}
 		})
 	}
 }

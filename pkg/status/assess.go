@@ -112,7 +112,7 @@ func assessNode(s *Seen, in controlplane.Instance, agreed string) v1alpha1.NodeS
 	if loaded := loadedAt(e); !loaded.IsZero() && e.Hash != "" {
 		n.LoadedAt = &metav1.Time{Time: loaded.UTC()}
 	}
-	failed := !e.LastFailure.IsZero() && e.LastFailure.After(e.LastSuccess)
+	failed := e.Failed() && e.LastFailure.After(s.View.Ledger.Overcome[in.Node])
 	switch {
 	case in.Pod == "":
 		n.Message = "it has no kube-apiserver pod"

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -120,6 +121,32 @@ func TestAssessIsNotHealthyWithAnythingWrong(t *testing.T) {
 		assert.False(t, st.Healthy, st.Summary)
 		assert.NotEqual(t, metav1.ConditionTrue, st.Conditions[0].Status)
 	})
+}
+
+// Bytes that a kube-apiserver has loaded it does not load again: after a repair that put them back, it goes on telling that its
+// last reload failed.
+func TestAssessTellsOfNoReloadThatARepairHasOvercome(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		failed  int
+		healthy bool
+	}{
+		"the one that the repair saw": {11, true},
+		"one after it":                {12, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := assess(func(s *status.Seen) {
+				record(s, nil)
+				e := s.View.Evidence["n2"]
+				e.LastFailure = day(tt.failed)
+				s.View.Evidence["n2"] = e
+				s.View.Ledger.Overcome = map[string]time.Time{"n2": day(11)}
+			})
+			assert.Equal(t, tt.healthy, st.Healthy, st.Summary)
+		})
+	}
 }
 
 func TestAssessNamesAWriteKeyOnlyWhereItIsCertain(t *testing.T) {
