@@ -110,8 +110,9 @@ type part struct {
 }
 
 func parts(req agentapi.Request) []part {
+	alone := []agentapi.Op{agentapi.Inspect, agentapi.Probe}
 	return []part{
-		{ops: []agentapi.Op{agentapi.Inspect}, there: req.Op == agentapi.Inspect, check: func() error { return nil }},
+		{ops: alone, there: slices.Contains(alone, req.Op), check: func() error { return nil }},
 		partOf(req.Propose, checkProposal, agentapi.Propose),
 		partOf(req.Install, checkInstallation, agentapi.Install),
 		partOf(req.Forget, checkForgetting, agentapi.Forget),

@@ -129,6 +129,8 @@ func (s *Server) answer(ctx context.Context, l line) (resp agentapi.Response) {
 	}
 	resp.Op = req.Op
 	switch req.Op {
+	case agentapi.Probe:
+		err = s.probe()
 	case agentapi.Propose:
 		resp.Proposed, err = s.propose(*req.Propose)
 	case agentapi.Install:

@@ -41,10 +41,12 @@ const (
 // Op is what the agent is asked to do.
 type Op string
 
-// The operations. Inspect, Propose, Export, Compose, CheckEdit, Count and Search change nothing on the node.
+// The operations. Inspect, Probe, Propose, Export, Compose, CheckEdit, Count and Search change nothing on the node.
 const (
 	// Inspect tells what is on the node.
 	Inspect Op = "inspect"
+	// Probe tells whether the folders that an installation writes to take what it writes.
+	Probe Op = "probe"
 	// Propose computes the next configuration from the node's own and seals it to every recipient.
 	Propose Op = "propose"
 	// Install replaces the node's configuration by a sealed one.

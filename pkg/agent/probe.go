@@ -1,0 +1,38 @@
+// Copyright The kubectl-encryption Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import "errors"
+
+// probeSize is more bytes than an installation needs in one folder: two revisions, the journal and the file itself, of the few
+// KiB that a configuration has.
+const probeSize = 64 << 10
+
+// probe tells whether the folders that an installation writes to take what it writes: a read-only or full one is found before any
+// node is changed. What is written is removed; if the agent dies before that, the next installation sweeps it.
+func (s *Server) probe() error {
+	config, err := s.openConfig()
+	if err != nil {
+		return unreadable(err)
+	}
+	defer config.close()
+	h, err := s.openHistory()
+	if err != nil {
+		return writeFailed(err)
+	}
+	defer h.close()
+	if err := errors.Join(config.take(tempName(s.ConfigName, s.Run)), h.take(".probe-"+s.Run+tempSuffix)); err != nil {
+		return writeFailed(err)
+	}
+	return nil
+}
+
+// take writes a file, durably, and removes it.
+func (f *folder) take(name string) error {
+	err := f.remove(name) // that of an agent of the same run, which died
+	if err == nil {
+		err = f.writeNew(name, make([]byte, probeSize))
+	}
+	return errors.Join(err, f.remove(name))
+}
