@@ -31,6 +31,9 @@ func (o *Operation) Await(ctx context.Context) error {
 			clear(o.Unproven)
 			return nil
 		}
+		if gone, err := o.View.ControlPlane.Gone(ctx, o.Cluster.Typed); err == nil && len(gone) > 0 { // whoever can't be asked may be back soon
+			return fmt.Errorf("meanwhile %s left the control plane: there is no kube-apiserver to be waited for", strings.Join(gone, ", "))
+		}
 		if time.Now().After(deadline) {
 			return o.notYet(lagging)
 		}

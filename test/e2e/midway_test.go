@@ -91,12 +91,13 @@ func (c *cluster) leaveMidway(t *testing.T) {
 	})
 	t.Run("while it migrates", func(t *testing.T) {
 		before := c.writeKey(t)
-		p := c.begin(t, "rotate", "--yes", "--max-rate", "3", "--converge-timeout", "30s")
+		p := c.begin(t, "rotate", "--yes", "--max-rate", "3")
 		_, ok := p.until(func(e event) bool { return e.Event == "migration-progress" && e.Done > 1 })
 		require.True(t, ok, "%s", &p.stderr)
 		c.takeOut(t, c.nodes[1])
 		code := p.wait(t)
 		t.Logf("exit code %d: %s", code, &p.stderr)
+		assert.NotEqual(t, 124, code, "nobody is waited for who has left")
 		if code != 0 {
 			c.awaitSuccess(t, "", "rotate", "--resume", "--yes")
 		}
