@@ -11,6 +11,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,8 +41,8 @@ func (c *cluster) plugin(t *testing.T, args ...string) result {
 func (c *cluster) run(ctx context.Context, args ...string) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, pluginLimit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, c.env.plugin, c.arguments(args)...)
-	cmd.Env = append(os.Environ(), c.env.variables...)
+	cmd := exec.CommandContext(ctx, c.env.plugin, args...)
+	cmd.Env = c.environ()
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err := cmd.Run()
@@ -52,13 +53,9 @@ func (c *cluster) run(ctx context.Context, args ...string) (result, error) {
 	return result{stdout: out.String(), stderr: errOut.String(), code: cmd.ProcessState.ExitCode()}, err
 }
 
-func (c *cluster) arguments(args []string) []string {
-	for _, arg := range args {
-		if strings.HasPrefix(arg, "--kubeconfig=") {
-			return args
-		}
-	}
-	return append([]string{"--kubeconfig=" + c.user}, args...)
+// environ is the environment of the plugin. The kubeconfig is in it, so that commands that are printed need no flag for it.
+func (c *cluster) environ() []string {
+	return slices.Concat(os.Environ(), c.env.variables, []string{"KUBECONFIG=" + c.user})
 }
 
 // succeed runs the plugin and requires success.

@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -53,8 +52,8 @@ func (c *cluster) begin(t *testing.T, args ...string) *process {
 	t.Cleanup(cancel)
 	const many = 10_000
 	p := &process{events: make(chan event, many), ended: make(chan struct{})}
-	p.cmd = exec.CommandContext(ctx, c.env.plugin, c.arguments(append(args, "-o", "json"))...)
-	p.cmd.Env = append(os.Environ(), c.env.variables...)
+	p.cmd = exec.CommandContext(ctx, c.env.plugin, append(args, "-o", "json")...)
+	p.cmd.Env = c.environ()
 	p.cmd.Stderr = &p.stderr
 	out, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
