@@ -129,7 +129,6 @@ func oneNode(t *testing.T, c *cluster) {
 		}},
 		{"keys stay as long as something may need them", inFull, c.keepTwoTooEarly},
 		{"keys leave when nothing can need them", inFull, c.keepTwo},
-		{"an earlier key writes again, and a key that nothing needs leaves", inShort, c.rollBack},
 		{"the shipped roles are what it needs", inFull, c.checkRoles},
 		{"a key that etcd holds a value under stays, and so do the flags", inFull, c.keepPlanted},
 	}...)

@@ -21,6 +21,7 @@ func enableOneNode(t *testing.T, c *cluster) {
 	c.prove(t, []proof{
 		{"enable encrypts what was plaintext", inShort, c.enablePlaintext},
 		{"enable on a cluster that is as it should be changes nothing", inShort, c.enableTwice},
+		{"an earlier key writes again, and a key that nothing needs leaves", inShort, c.rollBack},
 		{"enable converts to another provider", inFull, c.enableOthers},
 		{"resources come and go", inFull, c.changeResources},
 		{"disable decrypts everything", inFull, c.decrypt},

@@ -45,6 +45,7 @@ func (c *cluster) repairOne(t *testing.T) {
 	}
 	end()
 	c.checkSettled(t)
+	c.checkHealthyStatus(t) // though the kube-apiserver tells of the last reload, which failed
 }
 
 // restoreOffline mends the only node while there is no API server, as docs/recovery.md says.

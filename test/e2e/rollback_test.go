@@ -7,7 +7,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"regexp"
 	"strconv"
 	"testing"
 
@@ -87,27 +86,9 @@ func (c *cluster) pruneOne(t *testing.T, k key) {
 		assert.NotContains(t, n.keys(t), k)
 		c.checkHistory(t, n, []key{k})
 	}
-	c.forgetKey(t, name)
+	c.succeed(t, "prune", "--key", name, "--history", "--yes")
 	c.checkSettled(t)
 	for _, n := range c.nodes {
 		assert.NotContains(t, n.history(t), k.secret)
 	}
-}
-
-// forgetKey removes a key from the history. What another test has left there that nobody understands stands in the way, and is
-// removed as the refusal says.
-func (c *cluster) forgetKey(t *testing.T, name string) {
-	t.Helper()
-	file := regexp.MustCompile(`may hold the key: look at (/\S+\.yaml) there`)
-	const most = 5
-	for range most {
-		r := c.plugin(t, "prune", "--key", name, "--history", "--yes")
-		if r.code == 0 {
-			return
-		}
-		named := file.FindStringSubmatch(r.stderr)
-		require.NotNil(t, named, "%s", r.stderr)
-		c.exec(t, c.nodes[0], "rm", named[1])
-	}
-	require.Fail(t, "the history holds more than anybody has put there")
 }
