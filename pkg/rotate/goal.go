@@ -218,7 +218,7 @@ func (r *Run) open(ctx context.Context, o plan.Observed) error {
 	return r.Ledger().Update(ctx, func(l *ledger.Ledger) {
 		record := r.record
 		if agreed != nil && len(r.Readers()) == len(r.View.ControlPlane.Instances) {
-			inherit(&record, l.Trusted(record.To, agreed.Digest))
+			inherit(&record, l.Trusted(record.To, agreed.Digest), *agreed)
 		}
 		l.HighestKey = max(l.HighestKey, keys.Number(record.To.Name))
 		l.Begin(record)
@@ -227,9 +227,10 @@ func (r *Run) open(ctx context.Context, o plan.Observed) error {
 }
 
 // inherit takes over what an earlier record proves of the same key under the same configuration.
-func inherit(record, earlier *ledger.Rotation) {
+func inherit(record, earlier *ledger.Rotation, agreed encconfig.Description) {
 	if earlier != nil && within(earlier.LeftOut, record.LeftOut) {
-		record.Config, record.Migrations = earlier.Config, maps.Clone(earlier.Migrations)
+		// Of an earlier record the digest alone may be left, and what outlasts a push is told by the rules.
+		record.Config, record.Migrations = &agreed, maps.Clone(earlier.Migrations)
 		record.SettleTime, record.Used = earlier.SettleTime, earlier.Used
 	}
 }

@@ -72,9 +72,12 @@ func TestWhatIsInheritedFromARecord(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			record := ledger.Rotation{LeftOut: tt.now}
-			inherit(&record, &ledger.Rotation{LeftOut: tt.earlier, Used: true})
+			record, agreed := ledger.Rotation{LeftOut: tt.now}, *config(key("1"))
+			inherit(&record, &ledger.Rotation{LeftOut: tt.earlier, Used: true, Config: &encconfig.Description{Digest: agreed.Digest}}, agreed)
 			assert.Equal(t, tt.inherits, record.Used)
+			if tt.inherits {
+				assert.Equal(t, &agreed, record.Config, "with the rules, of which an earlier record may have kept none")
+			}
 		})
 	}
 }

@@ -170,6 +170,11 @@ func (r *Run) close(ctx context.Context) error {
 	if err := r.recheck(ctx); err != nil {
 		return err
 	}
+	if !r.goal.Abort { // a run that goes on when everything is loaded has awaited nothing
+		if err := r.converged(ctx); err != nil {
+			return err
+		}
+	}
 	r.tellLeftOut()
 	now, err := r.Cluster.Now(ctx)
 	if err != nil {

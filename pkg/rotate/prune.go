@@ -88,7 +88,7 @@ func (r *Run) openPrune(ctx context.Context, agreed encconfig.Description, list 
 	}
 	return r.Ledger().Update(ctx, func(l *ledger.Ledger) {
 		record := r.record
-		inherit(&record, l.Trusted(to, agreed.Digest))
+		inherit(&record, l.Trusted(to, agreed.Digest), agreed)
 		l.HighestKey = max(l.HighestKey, keys.Number(to.Name))
 		l.Begin(record)
 		r.record = record
@@ -107,7 +107,8 @@ func (r *Run) forget(ctx context.Context) error {
 	}
 	if err != nil {
 		return hint.AtStage(err, stageForget, "safe to stop here: the keys have left the configuration, and some nodes still have them in their history",
-			"when that is mended, run the same command again")
+			"when that is mended, run the same command again",
+			"a key that would be lost with others is destroyed as well if it is named too: --key for each of them, with --history")
 	}
 	r.forgot = true
 	return nil
