@@ -107,8 +107,7 @@ func (r *Run) forget(ctx context.Context) error {
 	}
 	if err != nil {
 		return hint.AtStage(err, stageForget, "safe to stop here: the keys have left the configuration, and some nodes still have them in their history",
-			"when that is mended, run the same command again",
-			"a key that would be lost with others is destroyed as well if it is named too: --key for each of them, with --history")
+			"when that is mended, run the same command again")
 	}
 	r.forgot = true
 	return nil

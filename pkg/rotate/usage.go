@@ -134,5 +134,8 @@ func (r *Run) candidates(agreed encconfig.Description, known []encconfig.Key) ([
 	if err != nil {
 		return nil, err
 	}
-	return list, checkDropped(list, agreed)
+	if err := checkDropped(list, agreed); err != nil || !r.Forget {
+		return list, err
+	}
+	return list, checkForgettable(r.Files, list)
 }
