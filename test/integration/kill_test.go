@@ -127,14 +127,13 @@ func (o *outage) happen() {
 // may not fail) is started again, as a kubelet does.
 func (o *outage) start() {
 	ctx := context.WithoutCancel(o.t.Context())
-	const attempts = 3
-	var err error
-	for range attempts {
-		if err = harness(ctx, "bare", "start-apiserver", o.number, "--dir", bare.dir); err == nil {
-			return
+	err := wait.PollUntilContextTimeout(ctx, time.Second, time.Minute, true, func(ctx context.Context) (bool, error) {
+		err := harness(ctx, "bare", "start-apiserver", o.number, "--dir", bare.dir)
+		if err != nil {
+			o.t.Logf("%s: %v\n%s", o.instance.Name, err, o.instance.lastWords())
 		}
-		o.t.Logf("%s: %v\n%s", o.instance.Name, err, o.instance.lastWords())
-	}
+		return err == nil, nil
+	})
 	assert.NoError(o.t, err)
 }
 
@@ -146,7 +145,7 @@ func (in *instance) lastWords() string {
 	}
 	var words []string
 	for line := range strings.Lines(string(data)) {
-		if strings.HasPrefix(line, "F") || strings.HasPrefix(line, "panic") || strings.HasPrefix(line, "Error:") {
+		if strings.HasPrefix(line, "F") || strings.HasPrefix(line, "panic") || strings.HasPrefix(line, "Error:") || strings.Contains(line, "command failed") {
 			words = append(words, line)
 		}
 	}
