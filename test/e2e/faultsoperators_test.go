@@ -31,9 +31,16 @@ func fourOperators(t *testing.T, c trial) {
 		wg.Go(func() { results[i], _ = c.run(t.Context(), "rotate", "--yes", "--keep=99") })
 	}
 	wg.Wait()
-	through := 0
+	c.row.Tried += len(results)
+	through := gotThrough(t, results)
+	assert.Len(t, c.nodes[0].keys(t), before+through, "each rotation that got through has made one key")
+	c.survived(t)
+}
+
+// gotThrough is how many of several at once did, one at least. Who did not is told why.
+func gotThrough(t *testing.T, results []result) (through int) {
+	t.Helper()
 	for _, r := range results {
-		c.row.Tried++
 		if r.code == 0 {
 			through++
 			continue
@@ -43,8 +50,7 @@ func fourOperators(t *testing.T, c trial) {
 		assert.Contains(t, r.stderr, underWay)
 	}
 	assert.Positive(t, through)
-	assert.Len(t, c.nodes[0].keys(t), before+through, "each rotation that got through has made one key")
-	c.survived(t)
+	return through
 }
 
 // repairMeanwhile has somebody repair while somebody else rotates, the other way round, and two repair at once.
@@ -86,17 +92,7 @@ func repairMeanwhile(t *testing.T, c trial) {
 		wg.Go(func() { results[i], _ = c.run(t.Context(), "repair", "--yes") })
 	}
 	wg.Wait()
-	through := 0
-	for _, r := range results {
-		if r.code == 0 {
-			through++
-			continue
-		}
-		t.Log(r.failure())
-		assert.Equal(t, 1, r.code)
-		assert.Contains(t, r.stderr, underWay)
-	}
-	assert.Positive(t, through)
+	gotThrough(t, results)
 	repaired(t)
 }
 

@@ -6,10 +6,8 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -77,25 +75,4 @@ func inFront(t *testing.T, file string, k key) string {
 	const list = "          keys:\n"
 	require.Contains(t, file, list)
 	return strings.Replace(file, list, list+"            - name: "+quoted(k.name)+"\n              secret: "+k.secret+"\n", 1)
-}
-
-// readSeeds reads all seeds through every kube-apiserver until its function is called, and requires that each could be read each time.
-// Other objects may be unreadable meanwhile.
-func (c *cluster) readSeeds(t *testing.T) (end func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	r := &reader{sweeps: map[string]int{}}
-	var wg sync.WaitGroup
-	for _, n := range c.nodes {
-		wg.Go(func() { r.read(ctx, n) })
-	}
-	return func() {
-		t.Helper()
-		cancel()
-		wg.Wait()
-		t.Logf("all seeds were read, so many times: %v", r.sweeps)
-		assert.Len(t, r.sweeps, len(c.nodes), "each kube-apiserver was read from")
-		assert.Empty(t, r.refused, "answers of kube-apiservers")
-		assert.Empty(t, r.broken, "connections to kube-apiservers")
-	}
 }
