@@ -71,38 +71,54 @@ func (i Identity) Signal(sig unix.Signal) error {
 
 // startTime reads when a process started, in clock ticks since boot.
 func startTime(pid int) (uint64, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return 0, ErrGone
 	}
 	if err != nil {
 		return 0, fmt.Errorf("read process %d: %w", pid, err)
 	}
-	state, started, err := parseStat(string(stat))
+	stat, err := parseStat(string(line))
 	if err != nil {
 		return 0, fmt.Errorf("read process %d: %w", pid, err)
 	}
-	if state == "Z" {
+	if stat.ended() {
 		return 0, ErrGone
 	}
-	return started, nil
+	return stat.started, nil
 }
 
-// parseStat picks the state and the start time out of /proc/PID/stat. The
-// second field is the program's name in parentheses and may itself hold
-// spaces and parentheses, so that counting begins after the last one.
-func parseStat(stat string) (state string, started uint64, err error) {
-	_, rest, found := cutLast(stat, ")")
+// stat is what the kernel tells of a process in /proc/PID/stat, see proc(5).
+type stat struct {
+	state   string
+	threads int
+	started uint64
+}
+
+// ended is of a process that only waits to be reaped. The first thread alone
+// may be such a zombie while the process goes on in others: so it is, for a
+// moment, when one of these executes another program.
+func (s stat) ended() bool { return s.state == "Z" && s.threads <= 1 }
+
+// parseStat reads a line of /proc/PID/stat. The second field is the program's
+// name in parentheses and may itself hold spaces and parentheses, so that
+// counting begins after the last one.
+func parseStat(line string) (stat, error) {
+	_, rest, found := cutLast(line, ")")
 	fields := strings.Fields(rest)
-	const startField = 19 // the 22nd of the line, counted from the 3rd
+	const threadsField, startField = 17, 19 // the 20th and 22nd of the line, counted from the 3rd
 	if !found || len(fields) <= startField {
-		return "", 0, fmt.Errorf("parse stat line %q: too short", stat)
+		return stat{}, fmt.Errorf("parse stat line %q: too short", line)
 	}
-	started, err = strconv.ParseUint(fields[startField], 10, 64)
+	threads, err := strconv.Atoi(fields[threadsField])
 	if err != nil {
-		return "", 0, fmt.Errorf("parse stat line %q: %w", stat, err)
+		return stat{}, fmt.Errorf("parse stat line %q: %w", line, err)
 	}
-	return fields[0], started, nil
+	started, err := strconv.ParseUint(fields[startField], 10, 64)
+	if err != nil {
+		return stat{}, fmt.Errorf("parse stat line %q: %w", line, err)
+	}
+	return stat{state: fields[0], threads: threads, started: started}, nil
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {

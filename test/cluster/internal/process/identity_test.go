@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -20,26 +21,33 @@ func TestParseStat(t *testing.T) {
 	t.Parallel()
 	const after = " S 1 10 10 0 -1 4194560 100 0 0 0 1 2 0 0 20 0 9 0 248375 1000"
 	for name, row := range map[string]struct {
-		line    string
-		state   string
-		started uint64
-		fails   string
+		line  string
+		want  stat
+		ended bool
+		fails string
 	}{
-		"a plain name => state and start":                   {line: "10 (etcd)" + after, state: "S", started: 248375},
-		"a name with spaces and parentheses => still found": {line: "10 (a) S (b c)" + after, state: "S", started: 248375},
-		"a line that is cut => an error":                    {line: "10 (etcd) S 1", fails: "too short"},
-		"a start that is no number => an error":             {line: "10 (etcd)" + strings.Replace(after, "248375", "x", 1), fails: "invalid syntax"},
+		"a plain name => state and start":                   {line: "10 (etcd)" + after, want: stat{"S", 9, 248375}},
+		"a name with spaces and parentheses => still found": {line: "10 (a) S (b c)" + after, want: stat{"S", 9, 248375}},
+		"a first thread that ended before others => it runs": {
+			line: "10 (etcd)" + strings.Replace(after, " S ", " Z ", 1), want: stat{"Z", 9, 248375},
+		},
+		"the only thread ended => it ended": {
+			line: "10 (etcd)" + strings.NewReplacer(" S ", " Z ", " 9 0 ", " 1 0 ").Replace(after), want: stat{"Z", 1, 248375}, ended: true,
+		},
+		"a line that is cut => an error":         {line: "10 (etcd) S 1", fails: "too short"},
+		"a start that is no number => an error":  {line: "10 (etcd)" + strings.Replace(after, "248375", "x", 1), fails: "invalid syntax"},
+		"threads that are no number => an error": {line: "10 (etcd)" + strings.Replace(after, " 9 0 ", " x 0 ", 1), fails: "invalid syntax"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			state, started, err := parseStat(row.line)
+			got, err := parseStat(row.line)
 			if row.fails != "" {
 				require.ErrorContains(t, err, row.fails)
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, row.state, state)
-			assert.Equal(t, row.started, started)
+			assert.Equal(t, row.want, got)
+			assert.Equal(t, row.ended, got.ended())
 		})
 	}
 }
@@ -59,6 +67,57 @@ func TestIdentity_isOfOneProcessOnly(t *testing.T) {
 	other.BootID = "another boot"
 	assert.False(t, other.Alive(), "the same id and time, in another boot")
 	assert.False(t, Identity{}.Alive(), "nobody")
+}
+
+func TestIdentity_outlivesTheFirstThread(t *testing.T) {
+	t.Parallel()
+	started, says, err := os.Pipe()
+	require.NoError(t, err)
+	id, err := Start(Spec{
+		Path: "/proc/self/exe", Env: []string{firstThreadEnds + "=1"}, Log: filepath.Join(t.TempDir(), "log"), Files: []*os.File{says},
+	})
+	require.NoError(t, err)
+	require.NoError(t, says.Close())
+	_, err = io.ReadFull(started, make([]byte, 1))
+	require.NoError(t, err)
+	assert.True(t, id.Alive())
+
+	require.NoError(t, Kill(t.Context(), id))
+	assert.False(t, id.Alive())
+}
+
+// firstThreadEnds makes of this program one whose first thread ends while the
+// others go on.
+const firstThreadEnds = "FIRST_THREAD_ENDS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(firstThreadEnds) != "" {
+		endFirstThread()
+	}
+	os.Exit(m.Run())
+}
+
+func init() { //nolint:gochecknoinits // the first thread can be had nowhere else
+	if os.Getenv(firstThreadEnds) != "" {
+		// In an init the lock is to the first thread.
+		runtime.LockOSThread()
+	}
+}
+
+func endFirstThread() {
+	go func() {
+		line := ""
+		for !strings.Contains(line, ") Z ") {
+			content, err := os.ReadFile("/proc/self/stat")
+			if err != nil {
+				os.Exit(1)
+			}
+			line = string(content)
+		}
+		_, _ = os.NewFile(3, "started").WriteString("1")
+		select {}
+	}()
+	_, _, _ = unix.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
 }
 
 func TestStartAndStop(t *testing.T) {

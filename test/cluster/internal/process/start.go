@@ -56,6 +56,10 @@ func Start(spec Spec) (Identity, error) {
 		return Identity{}, fmt.Errorf("start %s: %w", filepath.Base(spec.Path), err)
 	}
 	id, err := Identify(cmd.Process.Pid)
+	if err != nil {
+		// What nobody would recognise later must not stay behind.
+		_ = cmd.Process.Kill()
+	}
 	// Reaped while the harness runs, so that an early death is seen as one.
 	go func() { _ = cmd.Wait() }()
 	if err != nil {
