@@ -95,15 +95,19 @@ func someConfig(o plan.Observed) *encconfig.Description {
 func (r *Run) beginOnOff(ctx context.Context, o plan.Observed, book *ledger.Ledger) (done bool, err error) {
 	open := book.Open()
 	takesBack := open != nil && r.Mode == Disable && open.Command == string(Enable)
-	if open != nil && !takesBack {
+	takesOver := r.takesOver(o, open)
+	if open != nil && !takesBack && !takesOver {
 		return false, underWay(*open)
 	}
-	if k, pending := plan.Pending(o.Nodes); pending && !takesBack {
+	if k, pending := plan.Pending(o.Nodes); pending && !takesBack && !takesOver {
 		return false, hint.Errorf("go on with: "+project.Command+" rotate --resume",
 			"a rotation to key %s is under way: it is configured and not the write key yet", k)
 	}
 	if r.goal, err = r.wanted(o, r.highest(book)); err != nil {
 		return false, err
+	}
+	if takesOver {
+		r.goal = taken(r.goal, o, open)
 	}
 	if o.KubeadmStale, err = r.kubeadmStale(ctx); err != nil {
 		return false, err
@@ -122,6 +126,9 @@ func (r *Run) beginOnOff(ctx context.Context, o plan.Observed, book *ledger.Ledg
 		r.Emit(event.Notice{Text: "already so: " + r.already(o)})
 		return true, nil
 	}
+	if takesOver {
+		return r.takeOver(ctx, o, book)
+	}
 	return false, r.open(ctx, o)
 }
 
@@ -136,7 +143,7 @@ func (r *Run) check(ctx context.Context, o plan.Observed, book *ledger.Ledger) (
 		o.Progress = r.followed(book.Trusted(r.goal.Target, agreed.Digest), *agreed)
 	}
 	steps, err := plan.Preview(o, r.goal)
-	if open := book.Open(); err != nil && open != nil && agreed == nil {
+	if open := book.Open(); err != nil && open != nil && agreed == nil && !r.takesOver(o, open) {
 		return false, hint.New(fmt.Errorf("the %s that began %s was stopped while it changed files", open.Command, since(*open)),
 			"let it end first, with: "+project.Command+" "+open.Command+" --resume")
 	}

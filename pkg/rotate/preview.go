@@ -76,13 +76,19 @@ func (r *Run) goalUnderWay() string {
 
 // planOnOff is the plan of a run that turns encryption on or off.
 func (r *Run) planOnOff(ctx context.Context, p *v1alpha1.RotationPlan, on string) (*v1alpha1.RotationPlan, error) {
-	if open := r.View.Ledger.Open(); open != nil && (r.Mode != Disable || open.Command != string(Enable)) {
+	o, known := r.expected()
+	open := r.View.Ledger.Open()
+	takesOver := r.takesOver(o, open)
+	if open != nil && !takesOver && (r.Mode != Disable || open.Command != string(Enable)) {
 		return nil, r.explain(ctx, "plan", underWay(*open))
 	}
-	o, known := r.expected()
 	var err error
 	if r.goal, err = r.wanted(o, []uint64{r.View.Ledger.HighestKey}); err != nil {
 		return nil, r.explain(ctx, "plan", err)
+	}
+	if takesOver {
+		r.goal = taken(r.goal, o, open)
+		p.Warnings = append(p.Warnings, overtaken(open))
 	}
 	if o.KubeadmStale, err = r.kubeadmStale(ctx); err != nil {
 		return nil, r.explain(ctx, "plan", err)
