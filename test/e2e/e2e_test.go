@@ -292,6 +292,7 @@ func stockReload(t *testing.T, c *cluster) {
 	})
 	t.Run("a rotation whose time is over is resumed", c.timeOut)
 	t.Run("a kube-apiserver that does not reload is refused", c.refuseWithoutReload)
+	t.Run("a rotation whose flags are lost is carried on by what gives them back", c.carryOnWithFlags)
 }
 
 // timeOut rotates with no time to wait in. The kube-apiserver has just looked at its file for the rotation before; it

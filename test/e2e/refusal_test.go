@@ -150,3 +150,17 @@ func (c *cluster) refuseWithoutReload(t *testing.T) {
 	c.succeed(t, "enable", "--yes")
 	assert.True(t, c.status(t).Healthy)
 }
+
+// carryOnWithFlags has a kube-apiserver lose a flag in the middle of a rotation. What gives it back carries the rotation on.
+func (c *cluster) carryOnWithFlags(t *testing.T) {
+	before := c.writeKey(t)
+	c.killAt(t, "migrate", "rotate", "--yes")
+	c.setFlags(t, c.nodes[0], "--encryption-provider-config-automatic-reload=false")
+	refused := c.plugin(t, "rotate", "--resume", "--yes")
+	assert.Equal(t, 1, refused.code)
+	assert.Contains(t, refused.stderr, "kubectl encryption enable")
+	r := c.succeed(t, "enable", "--yes")
+	assert.Contains(t, r.stderr, "is carried on by this, since flags are missing")
+	assert.NotEqual(t, before, c.checkSettled(t))
+	c.checkHealthyStatus(t)
+}
