@@ -69,13 +69,24 @@ func assessNodes(st *v1alpha1.EncryptionStatus, s *Seen) {
 	}
 	if st.Encryption == v1alpha1.Mixed {
 		st.Problems = slices.Insert(st.Problems, 0, "the kube-apiserver(s) on "+strings.Join(disabled(st.Nodes), ", ")+
-			" run without an encryption configuration, others with one: they can't read what the others encrypt; "+
-			project.Command+" enable mends it")
+			" run without an encryption configuration, others with one: they can't read what the others encrypt; "+mendFlags(st.Nodes, instances))
 	}
 	if drift := s.Kubeadm.drift(instances); drift != "" {
 		st.Problems = append(st.Problems, drift)
 	}
 	st.Problems = append(leftBehind(st, s), st.Problems...)
+}
+
+// mendFlags says what gives the kube-apiservers their configuration that run without one. On a node whose kube-apiserver is not ready
+// no Job can be started, so nothing but a hand can.
+func mendFlags(nodes []v1alpha1.NodeStatus, instances []controlplane.Instance) string {
+	for _, name := range disabled(nodes) {
+		at := slices.IndexFunc(instances, func(in controlplane.Instance) bool { return in.Node == name })
+		if at >= 0 && !instances[at].Ready {
+			return "the one on " + name + " is not ready. " + strings.TrimSuffix(controlplane.ReturnOf(name, true), ".")
+		}
+	}
+	return project.Command + " enable mends it"
 }
 
 // agreedDigest is what all instances run that read a configuration; before 1.34, what the record says.

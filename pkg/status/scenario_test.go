@@ -135,6 +135,10 @@ func rotating() map[string]func(*status.Seen) {
 			s.View.ControlPlane.Instances[1].Manifest = controlplane.Manifest{SecurePort: 6443}
 			s.View.Evidence["n2"] = reload.Evidence{Version: "v1.37.1", TellsHash: true, Started: day(1)}
 		},
+		"one kube-apiserver without encryption that is not ready": func(s *status.Seen) {
+			s.View.ControlPlane.Instances[1].Manifest, s.View.ControlPlane.Instances[1].Ready = controlplane.Manifest{SecurePort: 6443}, false
+			s.View.Evidence["n2"] = reload.Evidence{Version: "v1.37.1", TellsHash: true, Started: day(1)}
+		},
 		"all is well": func(s *status.Seen) { record(s, nil) },
 		"all is well and verified": func(s *status.Seen) {
 			record(s, nil)
