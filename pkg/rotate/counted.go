@@ -198,14 +198,14 @@ func (r *Run) ended() error {
 		for _, res := range r.off() {
 			names = append(names, res.Name)
 		}
-		hints := []string{see, "what can be read is stored again by: " + project.Command + " migrate --resources " + strings.Join(names, ",")}
+		again := storeAgain(names, migrator.Names(r.served))
 		if r.goal.Target == identity() {
-			hints[1] = "what can be read is stored in plaintext by the next write to it, such as kubectl annotate"
+			again = []string{"what can be read is stored in plaintext by the next write to it, such as kubectl annotate"}
 		}
 		return &hint.Error{
 			Err:   fmt.Errorf("%s", r.contradiction()),
 			Safe:  "safe to stop here: every key that a value was seen under is kept, and the record is closed",
-			Hints: hints, Exit: hint.ExitDrifted,
+			Hints: append([]string{see}, again...), Exit: hint.ExitDrifted,
 		}
 	}
 	return nil

@@ -144,7 +144,7 @@ func TestTheEndTellsWhatACountHasFound(t *testing.T) {
 	require.EqualError(t, err, "etcd holds values that are not stored with key aesgcm/2, though every object was migrated: "+
 		"3 of gone.example.com (2 under a key that is kept for reading, 1 that can't be read)")
 	assert.Equal(t, hint.ExitDrifted, hint.ExitCode(err))
-	assert.Contains(t, hint.Render(err), "kubectl encryption migrate --resources gone.example.com")
+	assert.Contains(t, hint.Render(err), "no migration reaches gone.example.com, which the API server does not serve")
 	assert.Contains(t, hint.Render(err), "kubectl encryption verify --all")
 
 	off, _ := after(t, Disable, two(identity(), ledger.StoredResource{Stale: 2}), nil)

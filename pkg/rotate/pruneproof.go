@@ -178,7 +178,7 @@ func (r *Run) decide(ctx context.Context, book *ledger.Ledger, u Usage, list []e
 		return book.UnusedSince(k, u.Verification)
 	}
 	for _, d := range u.judge(list, since, age) {
-		refused := d.refusal(now)
+		refused := d.refusal(now, migrator.Names(r.served))
 		switch {
 		case refused == nil:
 			free = append(free, d.key)

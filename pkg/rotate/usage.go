@@ -79,16 +79,37 @@ func (d dropping) told(now time.Time) string {
 		d.key, d.free.UTC().Format("15:04:05 MST"), d.free.Sub(now).Round(time.Second))
 }
 
-// refusal is why a key that was asked for by name stays, nil if it may leave.
-func (d dropping) refusal(now time.Time) error {
+// refusal is why a key that was asked for by name stays, nil if it may leave. Served are the resources that can be migrated.
+func (d dropping) refusal(now time.Time, served []string) error {
 	switch {
 	case d.objects > 0:
-		return hint.New(fmt.Errorf("%s", d.told(now)), "store them with the write key: "+project.Command+" migrate --resources "+strings.Join(d.resources, ","),
-			"see which they are with: "+project.Command+" verify --all --resources '*.*'")
+		hints := append(storeAgain(d.resources, served), "see which they are with: "+project.Command+" verify --all --resources '*.*'")
+		return hint.New(fmt.Errorf("%s", d.told(now)), hints...)
 	case now.Before(d.free):
 		return hint.New(fmt.Errorf("%s", d.told(now)), "have that awaited with --wait, or run the same command then")
 	}
 	return nil
+}
+
+// storeAgain says how values come under the write key. Those of a resource that is not served, as after its definition was
+// deleted, no migration reaches.
+func storeAgain(resources, served []string) (hints []string) {
+	var here, gone []string
+	for _, name := range resources {
+		if slices.Contains(served, name) {
+			here = append(here, name)
+		} else {
+			gone = append(gone, name)
+		}
+	}
+	if len(here) > 0 {
+		hints = append(hints, "store what can be read with the write key: "+project.Command+" migrate --resources "+strings.Join(here, ","))
+	}
+	if len(gone) > 0 {
+		hints = append(hints, fmt.Sprintf("no migration reaches %s, which the API server does not serve: have it served again, as by its CustomResourceDefinition, "+
+			"and migrate or delete the objects", strings.Join(gone, ", ")))
+	}
+	return hints
 }
 
 // named are the keys of a configuration or of the histories that names stand for: PROVIDER/NAME, or NAME where that is one.

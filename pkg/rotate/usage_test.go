@@ -52,7 +52,7 @@ func TestJudge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := tt.usage.judge([]encconfig.Key{tt.key}, func(encconfig.Key) time.Time { return tt.since }, age)[0]
-			err := d.refusal(now)
+			err := d.refusal(now, []string{"secrets"})
 			if tt.want == "" {
 				assert.NoError(t, err)
 				return
@@ -61,6 +61,29 @@ func TestJudge(t *testing.T) {
 			known, ok := err.(*hint.Error) //nolint:errorlint // as it is made
 			require.True(t, ok)
 			assert.NotEmpty(t, known.Hints)
+		})
+	}
+}
+
+func TestWhatNoMigrationReachesIsSaid(t *testing.T) {
+	t.Parallel()
+	served := []string{"secrets", "configmaps"}
+	for name, tc := range map[string]struct {
+		resources []string
+		want      []string // a part of each hint
+	}{
+		"all are served":    {[]string{"secrets", "configmaps"}, []string{"migrate --resources secrets,configmaps"}},
+		"one is not served": {[]string{"secrets", "widgets.example.com"}, []string{"migrate --resources secrets", "no migration reaches widgets.example.com"}},
+		"none is served":    {[]string{"widgets.example.com"}, []string{"no migration reaches widgets.example.com"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hints := storeAgain(tc.resources, served)
+			require.Len(t, hints, len(tc.want))
+			for i, part := range tc.want {
+				assert.Contains(t, hints[i], part)
+			}
+			assert.NotContains(t, hints[0], "--resources secrets,widgets")
 		})
 	}
 }
