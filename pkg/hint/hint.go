@@ -74,6 +74,18 @@ func AtStage(err error, stage, safe string, hints ...string) error {
 	return merged
 }
 
+// Midway takes from an error what it says of the state. A refusal of a control plane that is looked at before anything begins says
+// that nothing was changed; in the middle of something it is for that to say how it stands.
+func Midway(err error) error {
+	known, ok := errors.AsType[*Error](err)
+	if !ok {
+		return err
+	}
+	without := *known
+	without.Safe = ""
+	return &without
+}
+
 func contains(list []string, s string) bool {
 	return slices.Contains(list, s)
 }

@@ -94,3 +94,14 @@ func requireGolden(t *testing.T, name, got string) {
 	require.NoError(t, err)
 	assert.Equal(t, string(want), got)
 }
+
+func TestMidway_takes_the_state_and_nothing_else(t *testing.T) {
+	t.Parallel()
+	refusal := &hint.Error{Err: errors.New("not ready"), Safe: "nothing was changed", Hints: []string{"wait"}}
+	said := hint.AtStage(hint.Midway(fmt.Errorf("look: %w", refusal)), "promote", "nothing is written with the new key yet")
+	assert.Equal(t, "error: not ready\n  stage: promote (nothing is written with the new key yet)\n  hint:  wait\n", hint.Render(said))
+	assert.Equal(t, "nothing was changed", refusal.Safe, "what others hold is left as it is")
+	plain := errors.New("no answer")
+	assert.Equal(t, plain, hint.Midway(plain))
+	assert.NoError(t, hint.Midway(nil))
+}

@@ -79,25 +79,39 @@ func (c *Cluster) Now(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read server address: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("version").String(), nil)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("make request: %w", err)
-	}
-	var resp *http.Response
-	err = Retry(ctx, func(context.Context) (err error) {
-		if resp, err = client.Do(req); err == nil && resp.StatusCode >= http.StatusInternalServerError { //nolint:bodyclose // closed here or below
-			_ = resp.Body.Close() // the date may be by the clock of a proxy that could not reach the server
-			return apierrors.NewServiceUnavailable(resp.Status)
-		}
+	var date string
+	err = Retry(ctx, func(ctx context.Context) (err error) {
+		date, err = askDate(ctx, client, base.JoinPath("version").String())
 		return err
 	})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("ask the API server for the time: %w", err)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	now, err := http.ParseTime(resp.Header.Get("Date"))
+	now, err := http.ParseTime(date)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("the API server's answer carries no date: %w", err)
 	}
 	return now, nil
+}
+
+// answerWait is how long a kube-apiserver may take for an answer that costs it nothing. Behind a balancer another may give it.
+const answerWait = 10 * time.Second
+
+// askDate is the date of an answer. That of a server's error may be by the clock of a proxy that could not reach it.
+func askDate(ctx context.Context, client *http.Client, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", fmt.Errorf("make request: %w", err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode >= http.StatusInternalServerError {
+		return "", apierrors.NewServiceUnavailable(resp.Status)
+	}
+	return resp.Header.Get("Date"), nil
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -82,6 +83,33 @@ func TestNowIsNotTheTimeOfAProxy(t *testing.T) {
 	now, err := connect(t, server.URL, "").Now(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, 2027, now.Year(), "an hour that a proxy is ahead would let keys leave early")
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestNowAsksAgainWhereAServerHangs(t *testing.T) {
+	t.Parallel()
+	c := connect(t, "http://192.0.2.1:1", "")
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		c.Config.WrapTransport = func(http.RoundTripper) http.RoundTripper {
+			return transport(func(r *http.Request) (*http.Response, error) {
+				if asked++; asked == 1 {
+					<-r.Context().Done()
+					return nil, r.Context().Err()
+				}
+				answer := httptest.NewRecorder()
+				answer.Header().Set("Date", "Fri, 01 Jan 2027 00:00:00 GMT")
+				return answer.Result(), nil
+			})
+		}
+		now, err := c.Now(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 2027, now.Year())
+		assert.Equal(t, 2, asked)
+	})
 }
 
 func TestNowIsNotGuessed(t *testing.T) {

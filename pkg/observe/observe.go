@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/controlplane"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
@@ -81,7 +83,11 @@ func (o *Observer) Look(ctx context.Context) (*View, error) {
 
 // leaveOut takes the nodes to ignore out of a view, or says why not.
 func (o *Observer) leaveOut(ctx context.Context, v *View) error {
-	kubelets, err := controlplane.KubeletLeases(ctx, o.Cluster.Typed)
+	var kubelets []coordinationv1.Lease
+	err := kube.Shortly(ctx, func(ctx context.Context) (err error) {
+		kubelets, err = controlplane.KubeletLeases(ctx, o.Cluster.Typed)
+		return err
+	})
 	if err != nil {
 		return err
 	}

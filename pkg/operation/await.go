@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
 // StageAwait is the stage of waiting until every kube-apiserver has loaded its file.
@@ -43,6 +44,9 @@ func (o *Operation) Await(ctx context.Context) error {
 	}
 }
 
+// reloadFailed is what is said of a kube-apiserver that has refused its file.
+const reloadFailed = "its last reload failed"
+
 // notYet is the end of the waiting. Before 1.34 there is a case in which it would never end: a file that is written
 // again with the bytes that are loaded already is no reload, so nothing proves it but a restart.
 func (o *Operation) notYet(lagging []string) error {
@@ -50,9 +54,14 @@ func (o *Operation) notYet(lagging []string) error {
 		Err:  fmt.Errorf("not every kube-apiserver has loaded its file within %s: %s", o.ConvergeTimeout, strings.Join(lagging, "; ")),
 		Exit: hint.ExitTimeout,
 	}
+	if strings.Contains(e.Error(), reloadFailed) {
+		e.Hints = append(e.Hints, "don't restart a kube-apiserver whose reload failed: it goes on with what it has, and may not start with the file as it is. "+
+			"Its log says what it refuses; "+project.Command+" repair gives the node another file")
+	}
 	for _, evidence := range o.View.Evidence {
 		if !evidence.TellsHash {
-			e.Hints = []string{"before Kubernetes 1.34 a kube-apiserver may load a file without telling: restart the one that lags, then go on"}
+			e.Hints = append(e.Hints, "before Kubernetes 1.34 a kube-apiserver may load a file without telling: restart the one that lags, then go on")
+			break
 		}
 	}
 	return e
@@ -69,7 +78,7 @@ func (o *Operation) lagging(ctx context.Context) []string {
 		case !ok:
 			list = append(list, fmt.Sprintf("%s: %v", in.Node, failed[in.Node]))
 		case !verdict.Loaded && e.FailedSince(file.ModTime):
-			list = append(list, in.Node+": its last reload failed, see the log of its kube-apiserver")
+			list = append(list, in.Node+": "+reloadFailed+", see the log of its kube-apiserver")
 		case !verdict.Loaded:
 			list = append(list, in.Node+": "+verdict.Reason)
 		}

@@ -29,6 +29,7 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/lock"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/nodejob"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
 
 // The timing of an operation.
@@ -111,10 +112,20 @@ func (o *Operation) Hold(ctx context.Context, work func(context.Context) error) 
 	holder := fmt.Sprintf("%s (%s, run %s)", o.By, o.Name, o.ID)
 	ctx, o.lock, err = lock.Acquire(ctx, o.Cluster.Typed.CoordinationV1(), holder, waiting)
 	if err != nil {
-		return err
+		return hint.AtStage(err, "", "nothing was changed")
 	}
-	defer func() { err = errors.Join(err, o.Dismiss(ctx), o.Drain(ctx), o.lock.Release(ctx)) }()
+	defer func() { err = tidied(err, errors.Join(o.Dismiss(ctx), o.Drain(ctx), o.lock.Release(ctx))) }()
 	return work(ctx)
+}
+
+// tidied is how an operation ends that has tidied up. Where that alone failed, what was to be done is done.
+func tidied(err, left error) error {
+	if err != nil || left == nil {
+		return errors.Join(err, left)
+	}
+	return hint.AtStage(fmt.Errorf("what was to be done is done, but something of it may be left behind: %w", left), "",
+		"the next command that changes something removes it; else an agent ends by itself, and a lock that nobody renews is no lock",
+		"see what is left with: kubectl -n "+project.Namespace+" get jobs,pods,leases -l "+project.LabelName+"="+project.Name)
 }
 
 // Sweep removes the Jobs that earlier runs have left, and tells how many they were.

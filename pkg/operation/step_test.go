@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/event"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/observe"
 )
 
 func TestAStepThatIsPlannedAgainIsNeitherDoneNorCounted(t *testing.T) {
@@ -40,4 +42,24 @@ func TestAStepThatIsPlannedAgainIsNeitherDoneNorCounted(t *testing.T) {
 		assert.True(t, o.Replan(ErrReplan))
 	}
 	assert.False(t, o.Replan(ErrReplan), "nodes that change under every plan are not followed for ever")
+}
+
+func TestWhatIsLeftBehindIsNoFailureOfTheWork(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, tidied(nil, nil))
+	failed, left := errors.New("it failed"), errors.New("the lock could not be released")
+	require.EqualError(t, tidied(failed, nil), "it failed")
+	require.ErrorIs(t, tidied(failed, left), failed)
+	require.ErrorIs(t, tidied(failed, left), left)
+	said := hint.Render(tidied(nil, left))
+	assert.Contains(t, said, "what was to be done is done")
+	assert.Contains(t, said, "kubectl -n kube-system get jobs,pods,leases")
+}
+
+func TestAReloadThatFailedIsNoReasonToRestart(t *testing.T) {
+	t.Parallel()
+	o := &Operation{View: &observe.View{}}
+	assert.Contains(t, hint.Render(o.notYet([]string{"n1: " + reloadFailed})), "don't restart")
+	assert.NotContains(t, hint.Render(o.notYet([]string{"n1: it has not looked at it yet"})), "don't restart")
+	assert.Equal(t, hint.ExitTimeout, hint.ExitCode(o.notYet(nil)))
 }

@@ -141,7 +141,7 @@ func (r *Run) recheck(ctx context.Context, silent []string) error {
 	before := r.View.ControlPlane.Names()
 	now, err := r.look(ctx)
 	if err != nil {
-		return err
+		return hint.Midway(err)
 	}
 	var names []string
 	for _, s := range now {

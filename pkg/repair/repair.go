@@ -64,7 +64,7 @@ func (r *Run) Do(ctx context.Context, consented *Finding) (*Finding, error) {
 // held is Do while the lock is held.
 func (r *Run) held(ctx context.Context, consented *Finding) (*Finding, error) {
 	if err := r.Sweep(ctx); err != nil {
-		return nil, err
+		return nil, r.explain(ctx, "inspect", err)
 	}
 	// Whoever held the lock before may have changed what was seen.
 	silent, err := r.look(ctx)

@@ -5,7 +5,6 @@ package rotate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -96,28 +95,16 @@ func (r *Run) recheck(ctx context.Context) error {
 	}
 	if view.NotLeftOut != nil {
 		r.Ignore = nil // whoever goes on does so with the node
-		return midway(r.usable(view))
+		return hint.Midway(r.usable(view))
 	}
 	if before, now := r.View.ControlPlane.Names(), view.ControlPlane.Names(); !slices.Equal(before, now) {
 		return fmt.Errorf("the control plane has changed: its nodes were %s and are %s", strings.Join(before, ", "), strings.Join(now, ", "))
 	}
 	if err := r.usable(view); err != nil {
-		return midway(err)
+		return hint.Midway(err)
 	}
 	r.View = view
 	return nil
-}
-
-// midway takes from a refusal that nothing was changed. It is true of a control plane that is looked at before anything begins;
-// how a run stands is for the run to say.
-func midway(err error) error {
-	refusal, ok := errors.AsType[*hint.Error](err)
-	if !ok {
-		return err
-	}
-	without := *refusal
-	without.Safe = ""
-	return &without
 }
 
 // usable refuses control planes on which the run can't do its work.

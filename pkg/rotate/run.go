@@ -68,7 +68,7 @@ func (r *Run) Do(ctx context.Context) error { return r.Hold(ctx, r.held) }
 // held is Do while the lock is held.
 func (r *Run) held(ctx context.Context) error {
 	if err := r.Sweep(ctx); err != nil {
-		return err
+		return r.explain(ctx, "inspect", err)
 	}
 	r.migrator.Sweep(ctx)
 	// Whoever held the lock before may have changed what Preflight saw.
