@@ -106,6 +106,7 @@ func threeNodes(t *testing.T, c *cluster) {
 		{"verify finds a key in the history of a single node", inFull, c.verifyForgotten},
 		{"no write of others is lost in a rotation", inShort, func(t *testing.T) { c.rotateUnderWrites(t) }},
 		{"a node that is silent is waited for, or left out and named", inThorough, c.leaveOut},
+		{"a node that comes back without the key that writes is mended by hand", inThorough, c.comeBackWithoutKey},
 		{"nodes that all differ are brought to one configuration", inThorough, c.repairDiffering},
 		{"a node whose kube-apiserver is down is mended as repair says", inThorough, c.repairDown},
 	}...)

@@ -59,6 +59,30 @@ func (c *cluster) leaveOut(t *testing.T) {
 	c.checkHealthyStatus(t)
 }
 
+// comeBackWithoutKey switches a node off before a rotation, which leaves it out. It comes back without the key that writes now, and is
+// mended by hand: where its kube-apiserver can't read what is stored, no Job can be started on it.
+func (c *cluster) comeBackWithoutKey(t *testing.T) {
+	last := c.nodes[len(c.nodes)-1]
+	before := c.writeKey(t)
+	c.harness(t, []string{"node", "kill"}, last.name)
+	c.awaitSuccess(t, "node "+last.name, "rotate", "--yes", "--ignore-node", last.name)
+	k := c.writeKey(t)
+	require.NotEqual(t, before, k, "the rotation has gone on")
+	c.checkStored(t, k)
+	c.checkBehind(t, last)
+
+	c.harness(t, []string{"node", "start"}, last.name)
+	c.read(t)
+	last = c.nodes[len(c.nodes)-1]
+	require.NotContains(t, last.keys(t), k, "it comes back as it was")
+	c.mendAsRepairSays(t, last)
+	require.Equal(t, string(c.nodes[0].read(t)), string(last.read(t)))
+	c.succeed(t, "migrate", "--resources", "secrets,configmaps") // what it has written meanwhile
+	assert.Equal(t, k, c.checkSettled(t))
+	c.checkReadable(t)
+	c.checkHealthyStatus(t)
+}
+
 // checkBehind requires that status names a node that was left out, and what it needs.
 func (c *cluster) checkBehind(t *testing.T, n *node) {
 	t.Helper()

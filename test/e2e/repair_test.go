@@ -152,10 +152,17 @@ func (n *node) revisionOf(t *testing.T, writes, reads key) []byte {
 // repairDown has a node whose kube-apiserver is down for its file: it is mended by the commands that repair prints.
 func (c *cluster) repairDown(t *testing.T) {
 	n := c.nodes[2]
-	agent := c.copyAgent(t, n)
 	n.put(t, []byte("kind: nonsense\n"))
 	c.exec(t, n, "pkill", "-9", "kube-apiserver")
 	n.awaitDown(t)
+	c.mendAsRepairSays(t, n)
+	c.checkReadable(t)
+}
+
+// mendAsRepairSays gives a node the agreed file by the commands that repair prints, and waits until its kube-apiserver has loaded it.
+func (c *cluster) mendAsRepairSays(t *testing.T, n *node) {
+	t.Helper()
+	agent := c.copyAgent(t, n)
 	var r result
 	until(t, func() bool {
 		r = c.plugin(t, "repair", "--yes")
@@ -176,5 +183,4 @@ func (c *cluster) repairDown(t *testing.T) {
 	c.awaitCalm(t)
 	c.awaitSteady(t)
 	c.checkLoaded(t)
-	c.checkReadable(t)
 }
