@@ -10,6 +10,10 @@ import "github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
 func back(o Observed, g Goal) (Step, error) {
 	with, without := o.split(g.Target)
 	if len(with) == 0 {
+		if o.hasWritten(g.Target) && !o.Progress.Closed {
+			return Step{}, refuse("go on with: kubectl encryption rotate --resume, which brings it back from a node's history",
+				"key %s has been the write key, and is in no file any more: something may be stored with it", g.Target)
+		}
 		return backDone(o, g)
 	}
 	if o.everWritten(g.Target) {

@@ -296,6 +296,18 @@ func TestNext_refuses(t *testing.T) {
 			"or may have been",
 		},
 		{
+			"abort of a key that has written, and that no file has any more",
+			plan.Observed{Nodes: nodes("gcm1; gcm1 gcm2; gcm2 gcm1", "gcm1", "gcm1")},
+			plan.Goal{Target: key("gcm2"), Abort: true},
+			"is in no file any more: something may be stored with it",
+		},
+		{
+			"abort of a key that has written by the record, and that no file has any more",
+			plan.Observed{Nodes: nodes("", "gcm1", "gcm1"), Progress: plan.Progress{Used: true}},
+			plan.Goal{Target: key("gcm2"), Abort: true},
+			"is in no file any more: something may be stored with it",
+		},
+		{
 			"abort of a key that somebody else added",
 			plan.Observed{Nodes: nodes("", "gcm1 gcm2", "gcm1 gcm2")},
 			plan.Goal{Target: key("gcm2"), Abort: true},
@@ -326,7 +338,7 @@ func TestPending_and_NewKey(t *testing.T) {
 	t.Parallel()
 	_, underway := plan.Pending(nodes("", "gcm2 gcm1", "gcm2 gcm1"))
 	assert.False(t, underway, "older read keys are no rotation")
-	pending, underway := plan.Pending(nodes("", "gcm2 gcm1", "gcm2 box3 gcm1"))
+	pending, underway := plan.Pending(nodes("gcm2 gcm1; gcm2 box3 gcm1", "gcm2 gcm1", "gcm2 box3 gcm1"))
 	assert.True(t, underway)
 	assert.Equal(t, key("box3"), pending)
 	assert.Equal(t, "10", plan.NewKey(encconfig.AESGCM, nodes("gcm9", "gcm2 gcm1"), 4).Name, "a name in a history is not used again")

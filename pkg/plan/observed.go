@@ -73,18 +73,23 @@ const MinKeep = 2
 const DefaultKeep = 8
 
 // Pending is the key of a rotation that has begun and not reached its write key: on some node, a read key that is newer than
-// the write keys and has never been one itself. One that has written and reads now was rolled back from, which is no
-// beginning. False if there is none.
+// the write keys and than every key that has written on any node, and that was added there by us, as the node's history shows.
+// One that some node writes with already is still on its way to the others. One that has written and reads now was rolled back
+// from, and one that was there before us was never begun by us: neither is a beginning. False if there is none.
 func Pending(nodes []Node) (encconfig.Key, bool) {
 	var found encconfig.Key
-	var highest uint64
+	var highest, everywhere uint64
+	for _, n := range nodes {
+		everywhere = max(everywhere, n.written())
+	}
 	for _, n := range nodes {
 		if n.Config == nil {
 			continue
 		}
 		for _, k := range n.Config.Keys() {
 			number := keys.Number(k.Name)
-			if k.Provider.Local() && n.begins(k) && number > highest && readKey(*n.Config, k) {
+			begun := number > everywhere || n.attempted(k) || writtenNow(nodes, k)
+			if k.Provider.Local() && begun && n.added(k) && number > highest && readKey(*n.Config, k) {
 				found, highest = k, number
 			}
 		}
@@ -92,18 +97,28 @@ func Pending(nodes []Node) (encconfig.Key, bool) {
 	return found, highest > 0
 }
 
+// writtenNow tells whether some node writes with a key.
+func writtenNow(nodes []Node, k encconfig.Key) bool {
+	return slices.ContainsFunc(nodes, func(n Node) bool { return n.Config != nil && n.Config.Writes(k) })
+}
+
 func readKey(d encconfig.Description, k encconfig.Key) bool { return d.Reads(k) && !d.Writes(k) }
 
-// begins tells whether a key of the node is newer than its write keys and never was one. A promotion that was interrupted
-// before the file was replaced has left its result in the history, and was none.
-func (n Node) begins(k encconfig.Key) bool {
-	number := keys.Number(k.Name)
-	if number <= newest(n.Config.WriteKeys()) {
-		return false
-	}
+// attempted tells whether a promotion of the key was interrupted before the file was replaced: its result is in the history,
+// and the key has written nothing.
+func (n Node) attempted(k encconfig.Key) bool {
 	last := len(n.History) - 1
-	attempted := last >= 0 && n.History[last].Digest != n.Config.Digest && n.History[last].Writes(k)
-	return number > n.written() || attempted
+	return last >= 0 && n.History[last].Digest != n.Config.Digest && n.History[last].Writes(k)
+}
+
+// added tells whether the node's history shows that it was without the key: we have added it, to a node whose write keys are older.
+func (n Node) added(k encconfig.Key) bool {
+	return keys.Number(k.Name) > newest(n.Config.WriteKeys()) && n.knewWithout(k)
+}
+
+// knewWithout tells whether there is a record of the time before the key.
+func (n Node) knewWithout(k encconfig.Key) bool {
+	return slices.ContainsFunc(n.History, func(d encconfig.Description) bool { return !d.Has(k) })
 }
 
 // written is the highest number of a key that is or was a write key on the node, by all that is known of it.
@@ -163,22 +178,32 @@ func (o Observed) Agreed() *encconfig.Description {
 	return first
 }
 
+// Overtaken tells whether the nodes have gone on since a rotation to a key that was new then: none writes with it, and a newer one
+// has written. A record that is open for it comes from a time before, as that of an etcd that was restored.
+func Overtaken(nodes []Node, k encconfig.Key) bool {
+	return k.Provider.Local() && !writtenNow(nodes, k) && slices.ContainsFunc(nodes, func(n Node) bool { return n.written() > keys.Number(k.Name) })
+}
+
 // everWritten tells whether the key is or may have been the write key of any configuration of any node. A revision
 // that is not understood has no rules, and may have been anything. A key of a lower number than one that has written may
 // have written itself, at a time that no history tells of any more.
 func (o Observed) everWritten(k encconfig.Key) bool {
+	return o.hasWritten(k) || slices.ContainsFunc(o.Nodes, func(n Node) bool {
+		return slices.ContainsFunc(n.History, func(d encconfig.Description) bool { return len(d.Rules) == 0 })
+	})
+}
+
+// hasWritten is everWritten without what is not understood.
+func (o Observed) hasWritten(k encconfig.Key) bool {
 	return o.Progress.Used || slices.ContainsFunc(o.Nodes, func(n Node) bool {
 		return n.HighestWritten > 0 && keys.Number(k.Name) <= n.HighestWritten || n.Config != nil && n.Config.Writes(k) ||
-			slices.ContainsFunc(n.History, func(d encconfig.Description) bool { return d.Writes(k) || len(d.Rules) == 0 })
+			slices.ContainsFunc(n.History, func(d encconfig.Description) bool { return d.Writes(k) })
 	})
 }
 
 // isOurs tells whether each node that has the key also has a record of the time before it.
 func (o Observed) isOurs(k encconfig.Key) bool {
 	return !slices.ContainsFunc(o.Nodes, func(n Node) bool {
-		return n.Config != nil && n.Config.Has(k) &&
-			(n.Problem != "" || !slices.ContainsFunc(n.History, func(d encconfig.Description) bool {
-				return !d.Has(k)
-			}))
+		return n.Config != nil && n.Config.Has(k) && (n.Problem != "" || !n.knewWithout(k))
 	})
 }

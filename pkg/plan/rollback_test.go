@@ -128,10 +128,20 @@ func TestPending_afterARollback(t *testing.T) {
 	}{
 		"rolled back, as the mark tells":             {marked(3, nodes("", "gcm2 gcm3")), ""},
 		"rolled back, as the history tells":          {nodes("gcm3 gcm2; gcm2 gcm3", "gcm2 gcm3"), ""},
-		"a new key behind both":                      {marked(3, nodes("", "gcm2 gcm4 gcm3")), "gcm4"},
-		"promoted on one node, not yet on the other": {[]plan.Node{marked(3, nodes("", "gcm3 gcm2"))[0], marked(2, nodes("", "gcm2 gcm3"))[0]}, "gcm3"},
-		"a promotion that never came into place":     {marked(3, nodes("gcm2; gcm2 gcm3; gcm3 gcm2", "gcm2 gcm3")), "gcm3"},
-		"a rollback that never came into place":      {marked(3, nodes("gcm3 gcm2; gcm2 gcm3", "gcm3 gcm2")), ""},
+		"a new key behind both":                      {marked(3, nodes("gcm2 gcm3; gcm2 gcm4 gcm3", "gcm2 gcm4 gcm3")), "gcm4"},
+		"promoted on one node, not yet on the other": {[]plan.Node{marked(3, nodes("", "gcm3 gcm2"))[0], marked(2, nodes("gcm2; gcm2 gcm3", "gcm2 gcm3"))[0]}, "gcm3"},
+		"rolled back, and a node has joined since, which knows of nothing": {
+			[]plan.Node{marked(3, nodes("gcm3 gcm2; gcm2 gcm3", "gcm2 gcm3"))[0], marked(2, nodes("gcm2 gcm3", "gcm2 gcm3"))[0]}, "",
+		},
+		"rolled back, and one node's history is lost": {
+			[]plan.Node{marked(3, nodes("gcm3 gcm2; gcm2 gcm3", "gcm2 gcm3"))[0], nodes("", "gcm2 gcm3")[0]}, "",
+		},
+		"rolled back, and one node's history begins with an older file": {
+			[]plan.Node{marked(3, nodes("gcm3 gcm2; gcm2 gcm3", "gcm2 gcm3"))[0], marked(2, nodes("gcm2; gcm2 gcm3", "gcm2 gcm3"))[0]}, "",
+		},
+		"a read key of before us, whose name has a higher number": {nodes("gcm2 gcm7", "gcm2 gcm7"), ""},
+		"a promotion that never came into place":                  {marked(3, nodes("gcm2; gcm2 gcm3; gcm3 gcm2", "gcm2 gcm3")), "gcm3"},
+		"a rollback that never came into place":                   {marked(3, nodes("gcm3 gcm2; gcm2 gcm3", "gcm3 gcm2")), ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -143,6 +153,16 @@ func TestPending_afterARollback(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	assert.True(t, plan.Overtaken(marked(5, nodes("", "gcm5 gcm4 gcm2")), key("gcm2")), "others have written since")
+	assert.True(t, plan.Overtaken(nodes("gcm3 gcm2; gcm1 gcm3", "gcm1 gcm3"), key("gcm2")), "as the history tells")
+	assert.False(t, plan.Overtaken(marked(1, nodes("", "gcm1 gcm2")), key("gcm2")), "it waits")
+	assert.False(t, plan.Overtaken(marked(2, nodes("", "gcm2 gcm1")), key("gcm2")), "it writes")
+	assert.False(t, plan.Overtaken(marked(2, nodes("", "gcm1")), key("gcm2")), "it has written, and is gone")
+	assert.False(t, plan.Overtaken(append(marked(5, nodes("", "gcm2 gcm5")), nodes("", "gcm1")...), key("gcm2")), "a node writes with it")
 }
 
 func TestNext_takesNoKeyBackThatHasWritten(t *testing.T) {

@@ -156,3 +156,13 @@ func TestTheEndTellsWhatACountHasFound(t *testing.T) {
 	require.ErrorContains(t, err, "keep their flags, without which they could not read 2 of secrets")
 	assert.Equal(t, hint.ExitDrifted, hint.ExitCode(err))
 }
+
+// A verification beside a rotation voids what it contradicts; the rotation then asks for it by a new baseline.
+func TestWhatAVerificationVoidsMeanwhileIsForgotten(t *testing.T) {
+	t.Parallel()
+	r, _ := after(t, Begin, nil, nil)
+	require.NoError(t, r.Ledger().Update(t.Context(), func(l *ledger.Ledger) { delete(l.ByID("run").Migrations, "secrets") }))
+	require.NoError(t, r.reread(t.Context()))
+	assert.NotContains(t, r.record.Migrations, "secrets")
+	assert.Contains(t, r.record.Migrations, "configmaps")
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/encconfig"
@@ -88,6 +89,12 @@ func notPending(o plan.Observed) error {
 func (r *Run) goOn(ctx context.Context, o plan.Observed, book *ledger.Ledger) (done bool, err error) {
 	open := book.Open()
 	k, pending := plan.Pending(o.Nodes)
+	if open != nil && open.Command == "" && plan.Overtaken(o.Nodes, open.To) {
+		if err := r.endOvertaken(ctx, *open); err != nil {
+			return false, err
+		}
+		open = nil
+	}
 	switch {
 	case open != nil && open.Command != "":
 		return false, underWay(*open)
@@ -104,6 +111,13 @@ func (r *Run) goOn(ctx context.Context, o plan.Observed, book *ledger.Ledger) (d
 		return r.reopen(ctx, o, book, *open)
 	}
 	return false, r.open(ctx, o)
+}
+
+// endOvertaken ends the record of a rotation that the nodes have left behind. To go on with it would let an older key write again.
+func (r *Run) endOvertaken(ctx context.Context, open ledger.Rotation) error {
+	r.Emit(event.Notice{Text: fmt.Sprintf("the record of the rotation to key %s is older than what the nodes have, as after etcd was restored: "+
+		"a newer key has written since, so that rotation is ended", open.To)})
+	return r.supersede(ctx, open)
 }
 
 // withoutRecord is for resume and abort where neither a file nor the record tells of a rotation under way: there is
@@ -134,8 +148,8 @@ func theWriteKey(o plan.Observed) (k encconfig.Key, one bool) {
 	return k, len(o.Nodes) > 0
 }
 
-// reopen goes on with a record. A key that is on no node never came to be, or was lost with the attempt to install
-// it; its name is spent, and the rotation goes on with the next one.
+// reopen goes on with a record. A key that is in no file and has not written never came to be, or was lost with the attempt to
+// install it; its name is spent, and the rotation goes on with the next one. One that has written is brought back from a history.
 func (r *Run) reopen(ctx context.Context, o plan.Observed, book *ledger.Ledger, open ledger.Rotation) (done bool, err error) {
 	if err := r.takeUp(ctx, open); err != nil {
 		return false, err
@@ -151,6 +165,9 @@ func (r *Run) reopen(ctx context.Context, o plan.Observed, book *ledger.Ledger, 
 	if r.Mode == Abort || !r.goal.Target.Provider.Local() {
 		return false, nil
 	}
+	if open.Used {
+		return false, r.bringBack(open.To)
+	}
 	r.goal.Target = plan.NewKey(open.To.Provider, o.Nodes, r.highest(book)...)
 	r.Emit(event.Notice{Text: fmt.Sprintf("key %s is on no node: going on with a new one, %s", open.To, r.goal.Target)})
 	if err := r.note(ctx, func(rec *ledger.Rotation) { rec.To = r.goal.Target }); err != nil {
@@ -159,6 +176,18 @@ func (r *Run) reopen(ctx context.Context, o plan.Observed, book *ledger.Ledger, 
 	return false, r.Ledger().Update(ctx, func(l *ledger.Ledger) {
 		l.HighestKey = max(l.HighestKey, keys.Number(r.goal.Target.Name))
 	})
+}
+
+// bringBack has the plan bring back the key of the rotation, which has written and is in no file any more.
+func (r *Run) bringBack(k encconfig.Key) error {
+	if k.Fingerprint == "" || !slices.Contains(inHistories(r.Files), k) {
+		return hint.New(fmt.Errorf("key %s has written, and no node has it any more, neither in its file nor in its history: what is stored with it can't be read", k),
+			"look for it in backups of the nodes' "+project.NodeHistoryDir+" and configurations, and put it behind the other keys on every node",
+			"see what needs it with: "+project.Command+" verify")
+	}
+	r.goal.Target = k
+	r.Emit(event.Notice{Text: fmt.Sprintf("key %s has written, and is in no file any more: it is brought back from the history of a node", k)})
+	return nil
 }
 
 // differ refuses to begin while the nodes differ. What a stopped rotation left is for resume, which knows its own.

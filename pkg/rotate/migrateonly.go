@@ -106,7 +106,7 @@ func (r *Run) adopt(ctx context.Context, k encconfig.Key, agreed encconfig.Descr
 		return err
 	}
 	r.record = ledger.Rotation{
-		ID: fmt.Sprintf("%s-%s", r.ID, k.Name), By: r.By, From: agreed.WriteKeys(), To: k, Stage: stageMigrateOnly,
+		ID: fmt.Sprintf("%s-%s-%s", r.ID, k.Provider, k.Name), By: r.By, From: agreed.WriteKeys(), To: k, Stage: stageMigrateOnly,
 		StartTime: now, StartDigest: agreed.Digest, Config: &agreed, CompletionTime: &now,
 	}
 	record := r.record

@@ -24,6 +24,9 @@ var ErrFailedObjects = errors.New("objects could not be migrated")
 // settle waits for writes in flight and records where each resource stands. The plan has it done when every instance
 // has proven the one configuration, which a resumed run may not have put on record yet.
 func (r *Run) settle(ctx context.Context) error {
+	if err := r.reread(ctx); err != nil {
+		return err
+	}
 	if err := r.converged(ctx); err != nil {
 		return err
 	}
@@ -41,6 +44,18 @@ func (r *Run) settle(ctx context.Context) error {
 		return err
 	}
 	return r.note(ctx, func(rec *ledger.Rotation) { rec.SettleTime = &now })
+}
+
+// reread takes over from the record what others have found out meanwhile: a verification voids what it contradicts.
+func (r *Run) reread(ctx context.Context) error {
+	book, _, err := r.Ledger().Load(ctx)
+	if err != nil {
+		return err
+	}
+	if rec := book.ByID(r.record.ID); rec != nil {
+		r.record = *rec
+	}
+	return nil
 }
 
 func (r *Run) recordBaselines(ctx context.Context, resources []kube.Resource) error {

@@ -93,7 +93,8 @@ func (r *Run) planOnOff(ctx context.Context, p *v1alpha1.RotationPlan, on string
 	if o.KubeadmStale, err = r.kubeadmStale(ctx); err != nil {
 		return nil, r.explain(ctx, "plan", err)
 	}
-	if fresh := len(o.Readers().Nodes) > 0 && !known && !o.Nodes[0].Config.Has(r.goal.Target); fresh && r.goal.Target.Provider.Local() {
+	file := someConfig(o)
+	if fresh := file != nil && !known && !file.Has(r.goal.Target); fresh && r.goal.Target.Provider.Local() {
 		r.goal.Target.Name = "new" // its number is known when the nodes were looked at
 	}
 	planned := r.goal
@@ -110,7 +111,7 @@ func (r *Run) planOnOff(ctx context.Context, p *v1alpha1.RotationPlan, on string
 		return p, nil
 	}
 	if known {
-		o.Progress = r.followed(r.View.Ledger.Trusted(r.goal.Target, o.Nodes[0].Config.Digest), *o.Nodes[0].Config)
+		o.Progress = r.followed(r.View.Ledger.Trusted(r.goal.Target, file.Digest), *file)
 	}
 	steps, err := plan.Preview(o, planned)
 	if err != nil {
@@ -164,8 +165,11 @@ func (r *Run) expected() (o plan.Observed, known bool) {
 
 func (r *Run) nextKey(o plan.Observed, known bool) encconfig.Key {
 	p := r.Provider
+	if writes := o.Nodes[0].Config.WriteKeys(); p == "" && len(writes) > 0 {
+		p = writes[0].Provider
+	}
 	if p == "" {
-		p = o.Nodes[0].Config.WriteKeys()[0].Provider
+		p = encconfig.AESGCM // the plan says what is wrong
 	}
 	k := plan.NewKey(p, o.Nodes, r.View.Ledger.HighestKey)
 	if !known {

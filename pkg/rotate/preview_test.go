@@ -114,6 +114,15 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+func TestPlanOfARotationWhereNothingIsEncryptedIsRefused(t *testing.T) {
+	t.Parallel()
+	book := onRecord()
+	book.Rotations[0].Config = config(identity(), key("1"))
+	_, err := previewed(Begin, book, "n1", "n2").Plan(t.Context(), v1alpha1.Cluster{})
+	require.ErrorIs(t, err, plan.ErrRefused)
+	assert.ErrorContains(t, err, "encrypts no resource")
+}
+
 func TestPlanNamesTheNewKeyOnlyWhereItIsKnown(t *testing.T) {
 	t.Parallel()
 	p, err := previewed(Begin, onRecord(), "n1", "n2").Plan(t.Context(), v1alpha1.Cluster{})

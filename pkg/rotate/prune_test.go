@@ -188,3 +188,28 @@ func TestWhatIsProvenOfTheDataOutlastsAPushAloneThatIsKnown(t *testing.T) {
 		})
 	}
 }
+
+// A node that is one step behind may have written with the older key after the baseline.
+func TestWhatANodeThatIsBehindMayHaveWrittenIsMigratedAgain(t *testing.T) {
+	t.Parallel()
+	was, is := config(key("1"), key("2")), config(key("2"), key("1"))
+	was.Digest = "sha256:was"
+	more := config(key("2"), key("1"), key("0"))
+	more.Digest = "sha256:more"
+	migrations := map[string]ledger.Migration{"secrets": {Baseline: "7", Complete: true}, "configmaps": {Baseline: "7", Complete: true}}
+	for name, tc := range map[string]struct {
+		behind *encconfig.Description
+		want   map[string]ledger.Migration
+	}{
+		"it wrote with the older key":                {was, map[string]ledger.Migration{}},
+		"it wrote with the same, and has a key more": {more, migrations},
+		"its file is lost":                           {nil, map[string]ledger.Migration{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := at(Resume, map[string]*encconfig.Description{"n1": is, "n2": tc.behind})
+			step := plan.Step{Kind: plan.Push, Source: "n1", Targets: []string{"n2"}, Change: encconfig.Change{Kind: encconfig.KeepAll}}
+			assert.Equal(t, tc.want, r.outlasting(migrations, step, is))
+		})
+	}
+}

@@ -47,7 +47,7 @@ func (r *Run) push(ctx context.Context, step plan.Step) error {
 		err = r.note(ctx, func(rec *ledger.Rotation) {
 			rec.To = newest(rec.To, proposed.Config)
 			rec.Used, rec.Sent = rec.Used || writes, proposed.Config.Digest
-			rec.Migrations = lasting(rec.Migrations, r.Files[step.Source].Config, &proposed.Config)
+			rec.Migrations = r.outlasting(rec.Migrations, step, &proposed.Config)
 			if step.Change.Kind != encconfig.Remove {
 				rec.SettleTime = nil // something may be written with another key from here on
 			}
@@ -58,6 +58,16 @@ func (r *Run) push(ctx context.Context, step plan.Step) error {
 		r.mayWrite = r.mayWrite || writes
 		return r.install(ctx, agents, step, proposed)
 	})
+}
+
+// outlasting are the migrations that a push does not touch. A target that is behind may have written with the key that it had, also
+// after the baseline, and so may one whose file is lost.
+func (r *Run) outlasting(all map[string]ledger.Migration, step plan.Step, after *encconfig.Description) map[string]ledger.Migration {
+	kept := lasting(all, r.Files[step.Source].Config, after)
+	for _, node := range step.Targets {
+		kept = lasting(kept, r.Files[node].Config, after)
+	}
+	return kept
 }
 
 // lasting are the migrations that a change of the configuration does not touch: those of resources that are written

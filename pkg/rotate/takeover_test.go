@@ -19,6 +19,7 @@ func TestEnableTakesOverWhatCantGoOnWithoutFlags(t *testing.T) {
 	t.Parallel()
 	file := config(key("1"))
 	waiting := config(key("1"), key("2"))
+	before := []encconfig.Description{*file}
 	lacking := []plan.Node{{Name: "n1", Config: file}, {Name: "n2", Config: file, Flags: plan.FlagsUnset}}
 	for name, tc := range map[string]struct {
 		mode  Mode
@@ -34,7 +35,7 @@ func TestEnableTakesOverWhatCantGoOnWithoutFlags(t *testing.T) {
 		"a disable that removes flags => it goes on by itself": {Enable, lacking, &ledger.Rotation{Command: string(Disable), RemoveFlags: true}, false},
 		"an enable => it goes on by itself":                    {Enable, lacking, &ledger.Rotation{Command: string(Enable)}, false},
 		"nothing under way => there is nothing to take over":   {Enable, lacking, nil, false},
-		"a key that waits, its record lost => yes":             {Enable, []plan.Node{{Config: waiting}, {Flags: plan.FlagsUnset}}, nil, true},
+		"a key that waits, its record lost => yes":             {Enable, []plan.Node{{Config: waiting, History: before}, {Flags: plan.FlagsUnset}}, nil, true},
 		"a disable takes nothing over":                         {Disable, lacking, &ledger.Rotation{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +49,7 @@ func TestTheKeyOfARotationThatIsTakenOverIsTheGoal(t *testing.T) {
 	t.Parallel()
 	g := plan.Goal{Target: key("1"), Resources: []string{"secrets"}, Flags: plan.SetFlags}
 	before := plan.Observed{Nodes: []plan.Node{{Config: config(key("1"))}}}
-	waits := plan.Observed{Nodes: []plan.Node{{Config: config(key("1"), key("2"))}}}
+	waits := plan.Observed{Nodes: []plan.Node{{Config: config(key("1"), key("2")), History: []encconfig.Description{*config(key("1"))}}}}
 	rotation := &ledger.Rotation{To: encconfig.Key{Provider: encconfig.AESGCM, Name: "2", Fingerprint: "f"}}
 	assert.Equal(t, key("2"), taken(g, before, rotation).Target, "its key is nowhere yet")
 	assert.Equal(t, key("2").Name, taken(g, waits, nil).Target.Name, "its record is lost")
@@ -59,8 +60,9 @@ func TestTheKeyOfARotationThatIsTakenOverIsTheGoal(t *testing.T) {
 func TestTheFlagsComeBackBeforeTheKeyThatWaitsWrites(t *testing.T) {
 	t.Parallel()
 	file := config(key("1"), key("2"), identity())
+	before := []encconfig.Description{*config(key("1"), identity())}
 	o := plan.Observed{Nodes: []plan.Node{
-		{Name: "n1", Config: file, Loaded: file.Digest}, {Name: "n2", Config: file, Flags: plan.FlagsUnset},
+		{Name: "n1", Config: file, Loaded: file.Digest, History: before}, {Name: "n2", Config: file, Flags: plan.FlagsUnset},
 	}}
 	steps, err := plan.Preview(o, taken(plan.Goal{Target: key("1"), Flags: plan.SetFlags, Keep: plan.DefaultKeep}, o, nil))
 	require.NoError(t, err)

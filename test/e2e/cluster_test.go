@@ -92,6 +92,7 @@ func (e environment) start(t *testing.T, s shape) *cluster {
 		_, err := e.cluster(t.Context(), time.Minute, "load", "--dir", c.dir, e.agentImage)
 		require.NoError(t, err)
 	}
+	require.NoError(t, os.MkdirAll(c.operatorDir(), 0o755))
 	c.read(t)
 	c.user = c.operator(t)
 	_, err = c.client.CoreV1().ConfigMaps(systemNamespace).Get(t.Context(), ourName, metav1.GetOptions{})

@@ -159,6 +159,32 @@ func checkSearch(t *testing.T, forms [][]byte, file []byte) {
 	}
 }
 
+// succeedWithoutTrace runs the plugin, which tells all that it can, and requires that no key is anywhere but where it belongs, and
+// that agents were as SECURITY.md says.
+func (c *cluster) succeedWithoutTrace(t *testing.T, args ...string) result {
+	t.Helper()
+	traces, end := c.keepAgentTraces(t)
+	r := c.succeed(t, append(args, "-v=10")...)
+	end()
+	bodies := dumped(r.stderr)
+	require.Contains(t, bodies, ourName+"-agent-", "the log of the client libraries shows what is sent")
+	status := c.succeed(t, "status", "-v=10", "-o", "json")
+	var keys []key
+	for _, n := range c.nodes {
+		for _, k := range n.keys(t) {
+			if !slices.Contains(keys, k) {
+				keys = append(keys, k)
+			}
+		}
+	}
+	c.checkNotLeaked(t, keys, traces, map[string]string{
+		"standard output": r.stdout, "standard error": r.stderr, "what standard error shows as dumps": bodies,
+		"status": status.stdout + status.stderr,
+	})
+	checkConfined(t, traces)
+	return r
+}
+
 // checkNotLeaked looks for keys everywhere but where they belong.
 func (c *cluster) checkNotLeaked(t *testing.T, keys []key, agentTraces string, outputs map[string]string) {
 	t.Helper()
@@ -170,6 +196,7 @@ func (c *cluster) checkNotLeaked(t *testing.T, keys []key, agentTraces string, o
 	snapshot := filepath.Join(t.TempDir(), "etcd.db")
 	c.snapshot(t, snapshot)
 	t.Logf("searched %d bytes of etcd's snapshot", searchFiles(t, filepath.Dir(snapshot), forms))
+	t.Logf("searched %d bytes that the plugin has left on the operator's disk", searchFiles(t, c.operatorDir(), forms))
 	for _, n := range c.nodes {
 		t.Logf("searched %d bytes of logs of %s", searchFiles(t, filepath.Join(n.root, "var", "log"), forms), n.name)
 	}

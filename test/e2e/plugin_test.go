@@ -11,6 +11,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -55,8 +56,12 @@ func (c *cluster) run(ctx context.Context, args ...string) (result, error) {
 
 // environ is the environment of the plugin. The kubeconfig is in it, so that commands that are printed need no flag for it.
 func (c *cluster) environ() []string {
-	return slices.Concat(os.Environ(), c.env.variables, []string{"KUBECONFIG=" + c.user})
+	dir := c.operatorDir()
+	return slices.Concat(os.Environ(), c.env.variables, []string{"KUBECONFIG=" + c.user, "HOME=" + dir, "TMPDIR=" + dir})
 }
+
+// operatorDir is where the plugin may leave files on the operator's machine.
+func (c *cluster) operatorDir() string { return filepath.Join(c.dir, "operator") }
 
 // succeed runs the plugin and requires success.
 func (c *cluster) succeed(t *testing.T, args ...string) result {

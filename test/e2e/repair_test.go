@@ -109,7 +109,7 @@ func (c *cluster) repairDiffering(t *testing.T) {
 	assert.Contains(t, r.stdout, "Node "+older.name)
 	assert.Regexp(t, "Node "+lost.name+": .*not there", r.stdout)
 	c.checkNothingLeft(t)
-	r = c.succeed(t, "repair", "--yes")
+	r = c.succeedWithoutTrace(t, "repair", "--yes")
 	assert.Contains(t, r.stderr, "kubectl encryption migrate --resources")
 	end()
 
