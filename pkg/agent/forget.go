@@ -14,7 +14,8 @@ import (
 // forget removes every revision that holds one of some keys, which are then nowhere on this node. Either all of them can go or
 // none goes:
 //
-//  1. The file has the expected digest and none of the keys, and no installation was interrupted.
+//  1. The file has the expected digest and none of the keys. An installation that was interrupted is ended first, if it was to or from
+//     this file: the others then see to the rest, and nobody would end it else.
 //  2. Every revision is understood: what is not may hold any key.
 //  3. Whatever other keys the revisions hold is in the file or in a revision that stays.
 //
@@ -34,6 +35,9 @@ func (s *Server) forget(f agentapi.Forgetting) error {
 		return writeFailed(err)
 	}
 	defer unlock()
+	if err := s.conclude(h, f.From); err != nil {
+		return err
+	}
 	going, marks, err := s.forgettable(h, f)
 	if err != nil {
 		return err
@@ -52,6 +56,36 @@ func (s *Server) forget(f agentapi.Forgetting) error {
 	return nil
 }
 
+// conclude ends an installation that was interrupted, if the file is one that it knows: it is made durable, and what was left beside it,
+// which may hold a key, is removed.
+func (s *Server) conclude(h history, digest string) error {
+	left, err := h.interrupted()
+	if err != nil {
+		return failf(agentapi.Invalid, "the journal of this node is not understood: %s", reason(err))
+	}
+	if left == nil {
+		return nil
+	}
+	if _, err := s.expected(digest); err != nil {
+		return err
+	}
+	if digest != left.From && digest != left.To {
+		return failf(agentapi.BadRequest, "an installation on this node was interrupted, and was about another configuration than the one that is in place; it has to end first")
+	}
+	config, err := s.openConfig()
+	if err != nil {
+		return unreadable(err)
+	}
+	defer config.close()
+	i := &installation{config: config, history: h, name: s.ConfigName}
+	for _, do := range []func() error{i.sweep, func() error { return config.syncFile(s.ConfigName) }, config.sync, h.done} {
+		if err := do(); err != nil {
+			return writeFailed(err)
+		}
+	}
+	return nil
+}
+
 // forgettable are the revisions that go, and what the marks have to cover. It changes nothing.
 func (s *Server) forgettable(h history, f agentapi.Forgetting) (going []revision, marks []encconfig.Description, err error) {
 	doc, err := s.expected(f.From)
@@ -62,9 +96,6 @@ func (s *Server) forgettable(h history, f agentapi.Forgetting) (going []revision
 	wanted := func(k encconfig.Key) bool { return slices.Contains(f.Keys, k) }
 	if at := slices.IndexFunc(current.Keys(), wanted); at >= 0 {
 		return nil, nil, failf(agentapi.BadRequest, "key %s is in the configuration of this node", current.Keys()[at])
-	}
-	if left, err := h.interrupted(); err != nil || left != nil {
-		return nil, nil, failf(agentapi.BadRequest, "an installation on this node was interrupted; it has to end first")
 	}
 	list, err := h.revisions()
 	if err != nil {

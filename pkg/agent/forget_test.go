@@ -4,8 +4,10 @@
 package agent
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -114,6 +116,32 @@ func TestForget_refuses(t *testing.T) {
 			for _, name := range before {
 				assert.Contains(t, historyFiles(t, n), name)
 			}
+		})
+	}
+}
+
+func TestForget_endsAnInstallationThatWasInterrupted(t *testing.T) {
+	t.Parallel()
+	for name, about := range map[string]func(digest string) intent{
+		"past the rename": func(d string) intent {
+			return intent{Version: journalVersion, Run: "r", From: encconfig.Digest(nil), To: d}
+		},
+		"before the rename": func(d string) intent {
+			return intent{Version: journalVersion, Run: "r", From: d, To: encconfig.Digest(nil)}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := pruned(t)
+			data, err := json.Marshal(about(n.digest()))
+			require.NoError(t, err)
+			writeHistory(t, n, journalName, string(data))
+			left := filepath.Join(n.ConfigDir, tempName(n.ConfigName, "r"))
+			require.NoError(t, os.WriteFile(left, exampleConfig("1"), 0o600))
+			require.Nil(t, n.forgetKeys(exampleHolds("1")).Error)
+			assert.NoFileExists(t, left, "it holds the key")
+			assert.NotContains(t, historyFiles(t, n), journalName)
+			assert.Nil(t, n.inspect().Interrupted)
 		})
 	}
 }

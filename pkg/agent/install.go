@@ -4,6 +4,7 @@
 package agent
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"strings"
@@ -48,7 +49,7 @@ func (s *Server) install(req agentapi.Installation) error {
 	i := &installation{
 		config: config, history: h,
 		name: s.ConfigName, temp: tempName(s.ConfigName, s.Run),
-		intent: intent{Version: journalVersion, Run: s.Run, From: req.From, To: req.To},
+		intent: intent{Version: journalVersion, Run: cmp.Or(s.recordAs, s.Run), From: req.From, To: req.To},
 		data:   data, desc: desc, now: s.Now(),
 	}
 	return i.run()
@@ -177,7 +178,11 @@ func (i *installation) prepare(current content) (recorded string, err error) {
 			return "", err
 		}
 	}
-	return i.history.record(i.data, i.intent.Run, i.now, 1)
+	skip := 1
+	if i.intent.Run == RestoreRun && !i.there(current) {
+		skip = 0 // that it was put in place by hand is news, also of bytes that are the newest revision already
+	}
+	return i.history.record(i.data, i.intent.Run, i.now, skip)
 }
 
 // described are all configurations of this node: that which comes, that which goes, and those before, as far as they can be

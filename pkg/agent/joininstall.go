@@ -143,6 +143,10 @@ func (m Machine) put(b bundle.Bundle, identity *seal.Identity, from string) (enc
 	if err := m.makeFolder(path.Clean(dir)); err != nil {
 		return desc, err
 	}
+	if from != "" && from != b.Digest && m.runs() {
+		// A kube-apiserver may have written with what was there, which nothing but the history will show.
+		s.recordAs = RestoreRun
+	}
 	return desc, s.install(req)
 }
 

@@ -71,7 +71,9 @@ func TestInstallBundle_mendsWhatIsThere(t *testing.T) {
 				Path: joinPath, Digest: b.Digest, Replaced: encconfig.Digest(tt.there), Lacking: tt.lacking, Runs: true,
 			}, result)
 			assert.Equal(t, exampleConfig("2", "1"), readFile(t, m.at(joinPath)))
-			assert.Equal(t, tt.there, readFile(t, m.at(project.NodeHistoryDir+"/000001-20261120T101112Z-run-1.yaml")), "what was there is kept")
+			assert.Equal(t, tt.there, readFile(t, m.at(project.NodeHistoryDir+"/000001-20261120T101112Z-"+RestoreRun+".yaml")), "what was there is kept")
+			assert.Equal(t, exampleConfig("2", "1"), readFile(t, m.at(project.NodeHistoryDir+"/000002-20261120T101112Z-"+RestoreRun+".yaml")),
+				"that it was put in place by hand is on record: the kube-apiserver may have written with the other")
 		})
 	}
 }

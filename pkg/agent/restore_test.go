@@ -89,6 +89,21 @@ func TestRestore_aRevisionThatIsAskedFor(t *testing.T) {
 	assert.True(t, r.Already)
 }
 
+// An older file that somebody copied into place leaves no trace of its own. That the newest revision is restored over it is one.
+func TestRestore_isOnRecordAlsoWhereTheNewestRevisionIsRestored(t *testing.T) {
+	t.Parallel()
+	m := withHistory(t, exampleConfig("1"), exampleConfig("2", "1"))
+	m.write(t, joinPath, exampleConfig("1"))
+	r, err := m.PlanRestore("", 2)
+	require.NoError(t, err)
+	require.NoError(t, m.Restore(r))
+	list, _, err := m.revisions()
+	require.NoError(t, err)
+	require.Len(t, list, 3)
+	assert.Equal(t, RestoreRun, list[2].Run)
+	assert.Equal(t, list[1].Config.Digest, list[2].Config.Digest)
+}
+
 // What we do not understand may be what the kube-apiserver runs with, and hold the only copy of a key.
 func TestRestore_takesOnlyOnRequestThePlaceOfWhatAKubeAPIServerMayUse(t *testing.T) {
 	t.Parallel()

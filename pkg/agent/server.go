@@ -48,6 +48,8 @@ type Server struct {
 	Options
 
 	identity *seal.Identity
+	// recordAs is the run that an installation is recorded under, where that is not the run that it was sealed for.
+	recordAs string
 	// before is nil outside tests, see folder.
 	before func(operation) error
 
