@@ -52,6 +52,21 @@ func (c *cluster) enableWithout(t *testing.T) {
 	t.Run("and a rotation works", c.rotateAll)
 }
 
+// enableWhileOneLeaves takes a node out of the cluster in the middle of an enable, whose manifests are edited one by one.
+func (c *cluster) enableWhileOneLeaves(t *testing.T) {
+	c.succeed(t, "disable", "--yes", "--remove-flags")
+	c.checkStorage(t, both(plaintext))
+	c.killAt(t, "edit-manifest", "enable", "--yes")
+	c.awaitCalm(t)
+	c.takeOut(t, c.nodes[2])
+	r := c.awaitSuccess(t, "", "enable", "--resume", "--yes")
+	t.Log(r.stdout, r.stderr)
+	c.checkStorage(t, both(c.writeKey(t).provider))
+	c.checkFlagsEverywhere(t)
+	c.checkSettled(t)
+	c.checkHealthyStatus(t)
+}
+
 // furnishNamed gives a node of the cluster the agreed file, as docs/join.md says.
 func (c *cluster) furnishNamed(t *testing.T, n *node) {
 	t.Helper()

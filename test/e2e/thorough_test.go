@@ -26,7 +26,8 @@ func othersLeave(t *testing.T, c *cluster) {
 
 func enableWithoutOne(t *testing.T, c *cluster) {
 	c.seed(t)
-	c.enableWithout(t)
+	t.Run("one that is silent is left out, and gets what it lacks by hand", c.enableWithout)
+	t.Run("one that leaves in the middle is not waited for", c.enableWhileOneLeaves)
 }
 
 func olderNode(t *testing.T, c *cluster) {
