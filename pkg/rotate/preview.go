@@ -88,7 +88,7 @@ func (r *Run) planOnOff(ctx context.Context, p *v1alpha1.RotationPlan, on string
 	}
 	if takesOver {
 		r.goal = taken(r.goal, o, open)
-		p.Warnings = append(p.Warnings, overtaken(open))
+		p.Warnings = append(p.Warnings, overtaken(o, open))
 	}
 	if o.KubeadmStale, err = r.kubeadmStale(ctx); err != nil {
 		return nil, r.explain(ctx, "plan", err)

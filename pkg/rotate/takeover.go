@@ -27,23 +27,30 @@ func (r *Run) takesOver(o plan.Observed, open *ledger.Rotation) bool {
 	return (open != nil || pending) && slices.ContainsFunc(o.Nodes, func(n plan.Node) bool { return n.Flags != plan.FlagsSet })
 }
 
+// carried tells whether what is under way is a rotation that can be carried on: the nodes have not left it behind.
+func carried(o plan.Observed, open *ledger.Rotation) bool {
+	return open != nil && open.Command == "" && !plan.Overtaken(o.Nodes, open.To)
+}
+
 // taken is the goal with the key of the rotation that is taken over.
 func taken(g plan.Goal, o plan.Observed, open *ledger.Rotation) plan.Goal {
 	if k, pending := plan.Pending(o.Nodes); pending {
 		g.Target = k
-	} else if open != nil && open.Command == "" {
+	} else if carried(o, open) {
 		g.Target = encconfig.Key{Provider: open.To.Provider, Name: open.To.Name}
 	}
 	return g
 }
 
 // overtaken says what becomes of what is under way.
-func overtaken(open *ledger.Rotation) string {
+func overtaken(o plan.Observed, open *ledger.Rotation) string {
 	switch {
 	case open == nil:
 		return "a rotation whose key waits to become the write key is carried on by this, since flags are missing"
-	case open.Command == "":
+	case carried(o, open):
 		return fmt.Sprintf("the rotation to key %s that began %s is carried on by this, since flags are missing", open.To, since(*open))
+	case open.Command == "":
+		return fmt.Sprintf("the rotation to key %s that began %s was left behind by a newer key, and ends with this", open.To, since(*open))
 	}
 	return fmt.Sprintf("the %s that began %s can't go on while flags are missing, and ends with this; run it again later", open.Command, since(*open))
 }
@@ -51,20 +58,20 @@ func overtaken(open *ledger.Rotation) string {
 // takeOver opens the record of a run that takes over what is under way.
 func (r *Run) takeOver(ctx context.Context, o plan.Observed, book *ledger.Ledger) (done bool, err error) {
 	open := book.Open()
-	r.Emit(event.Notice{Text: overtaken(open)})
+	r.Emit(event.Notice{Text: overtaken(o, open)})
 	if open == nil {
 		return false, r.open(ctx, o)
 	}
-	if open.Command != "" {
+	if !carried(o, open) {
 		if err := r.supersede(ctx, *open); err != nil {
 			return false, err
 		}
 		return false, r.open(ctx, o)
 	}
-	carried := *open
-	carried.Command, carried.Resources, carried.ConfigDir = string(Enable), r.goal.Resources, r.Dir()
-	if err := r.Ledger().Update(ctx, func(l *ledger.Ledger) { l.Begin(carried) }); err != nil {
+	mine := *open
+	mine.Command, mine.Resources, mine.ConfigDir = string(Enable), r.goal.Resources, r.Dir()
+	if err := r.Ledger().Update(ctx, func(l *ledger.Ledger) { l.Begin(mine) }); err != nil {
 		return false, err
 	}
-	return r.reopen(ctx, o, book, carried)
+	return r.reopen(ctx, o, book, mine)
 }

@@ -54,6 +54,9 @@ func TestTheKeyOfARotationThatIsTakenOverIsTheGoal(t *testing.T) {
 	assert.Equal(t, key("2"), taken(g, before, rotation).Target, "its key is nowhere yet")
 	assert.Equal(t, key("2").Name, taken(g, waits, nil).Target.Name, "its record is lost")
 	assert.Equal(t, key("1"), taken(g, before, &ledger.Rotation{Command: string(Rollback), To: key("2")}).Target, "a rollback ends")
+	newer := plan.Observed{Nodes: []plan.Node{{Config: config(key("5"), key("2"))}}}
+	assert.Equal(t, key("1"), taken(g, newer, rotation).Target, "a newer key has written since")
+	assert.Contains(t, overtaken(newer, rotation), "was left behind by a newer key, and ends with this")
 	assert.Equal(t, g.Resources, taken(g, waits, nil).Resources)
 }
 
@@ -72,6 +75,6 @@ func TestTheFlagsComeBackBeforeTheKeyThatWaitsWrites(t *testing.T) {
 	})
 	require.NotEqual(t, -1, edit)
 	assert.Greater(t, promote, edit)
-	assert.Contains(t, overtaken(&ledger.Rotation{To: key("2")}), "the rotation to key aesgcm/2")
-	assert.Contains(t, overtaken(&ledger.Rotation{Command: string(Prune)}), "run it again later")
+	assert.Contains(t, overtaken(o, &ledger.Rotation{To: key("2")}), "the rotation to key aesgcm/2")
+	assert.Contains(t, overtaken(o, &ledger.Rotation{Command: string(Prune)}), "run it again later")
 }
