@@ -113,7 +113,8 @@ func (s sources) silent(name string, kubelets []coordinationv1.Lease) (LeftOut, 
 		behind, known := behindNewest(kubelets, func(l coordinationv1.Lease) bool { return l.Name == name })
 		switch {
 		case !known:
-			return one, fmt.Errorf("its Node object is there, and there is no Lease %s/%s that would tell how long its kubelet has been silent", NodeLeases, name)
+			return one, fmt.Errorf("its Node object is there, and there is no Lease %s/%s that would tell how long its kubelet has been silent: "+
+				"if it is gone for good, kubectl delete node %s", NodeLeases, name, name)
 		case behind < kubeletSilent:
 			return one, fmt.Errorf("its Node object is there, and its kubelet's Lease was renewed %s before the newest: less than %s", behind.Round(time.Second), kubeletSilent)
 		}

@@ -17,7 +17,7 @@ import (
 func (c *cluster) enableWithout(t *testing.T) {
 	last := c.nodes[len(c.nodes)-1]
 	plain := last.manifest(t)
-	c.harness(t, []string{"node", "kill"}, last.name)
+	c.cutOff(t, last)
 	files := c.digests(t)
 	refusal := c.awaitRefusal(t, "node "+last.name+" is silent", "enable", "--yes")
 	for _, says := range []string{"--ignore-node " + last.name, "kubectl delete node " + last.name, "nothing was changed"} {

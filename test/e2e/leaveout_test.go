@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
@@ -28,7 +29,7 @@ func (c *cluster) leaveOut(t *testing.T) {
 	p.kill(t)
 	require.Equal(t, before, last.keys(t)[0])
 	c.awaitNoAgents(t)
-	c.harness(t, []string{"node", "kill"}, last.name)
+	c.cutOff(t, last)
 
 	files := c.digests(t)
 	refusal := c.awaitRefusal(t, "node "+last.name+" is silent", "rotate", "--resume", "--yes")
@@ -59,12 +60,23 @@ func (c *cluster) leaveOut(t *testing.T) {
 	c.checkHealthyStatus(t)
 }
 
+// cutOff takes a node its power. Its kubelet has been heard of before, so that its silence can be told.
+func (c *cluster) cutOff(t *testing.T, n *node) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), time.Second, waitLimit, true, func(ctx context.Context) (bool, error) {
+		lease, err := c.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, n.name, metav1.GetOptions{})
+		return err == nil && lease.Spec.RenewTime != nil && len(lease.OwnerReferences) > 0, nil
+	})
+	require.NoError(t, err, "the kubelet of %s has a Lease", n.name)
+	c.harness(t, []string{"node", "kill"}, n.name)
+}
+
 // comeBackWithoutKey switches a node off before a rotation, which leaves it out. It comes back without the key that writes now, and is
 // mended by hand: where its kube-apiserver can't read what is stored, no Job can be started on it.
 func (c *cluster) comeBackWithoutKey(t *testing.T) {
 	last := c.nodes[len(c.nodes)-1]
 	before := c.writeKey(t)
-	c.harness(t, []string{"node", "kill"}, last.name)
+	c.cutOff(t, last)
 	c.awaitSuccess(t, "node "+last.name, "rotate", "--yes", "--ignore-node", last.name)
 	k := c.writeKey(t)
 	require.NotEqual(t, before, k, "the rotation has gone on")
