@@ -16,7 +16,9 @@ func nodeFaults() map[string]func(*testing.T, trial) {
 		"SIGKILL at every step of disable and enable, flags included": killOnAndOff("--remove-flags"),
 		"SIGKILL at every step of rollback":                           killRollback,
 		"SIGKILL at every step of prune":                              killPrune,
-		"SIGKILL at every step of repair":                             killRepair,
+		"SIGKILL at every step of repair, of the only file":           killRepairOfOne,
+		"SIGKILL at every step of repair, of nodes that all differ":   killRepairOfMany,
+		"Ctrl-C at every step of rotate":                              interruptRotate,
 
 		"four operators at once":                                fourOperators,
 		"two operators at once, one of them with a repair":      repairMeanwhile,

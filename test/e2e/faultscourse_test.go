@@ -20,18 +20,45 @@ type course struct {
 	begin, again []string
 	// through tells of a run that ended well whether it has brought the command to its end; if not, it is begun anew. nil: it has.
 	through func(t *testing.T) bool
+	// stages are those that runs have to come to, at the least. There may be others: what a run finds done it does not do again.
+	stages []string
 	// ended requires what the command promises of its end.
 	ended func(t *testing.T)
 	// restarts: kube-apiservers restart on the way, and who goes on does so when they serve.
 	restarts bool
+	// interrupted: runs are interrupted, and end so.
+	interrupted bool
 }
 
 func again(command string) []string { return []string{command, "--resume", "--yes"} }
 
-// rotation is a rotation with further flags, for its first run and for those that go on with it.
-func (c trial) rotation(flags ...string) course {
+// rotation is a rotation with further flags, for its first run and for those that go on with it. Each run that is disturbed has its
+// record by then, so who goes on never finds that there is nothing to go on with before another key writes.
+func (c trial) rotation(t *testing.T, flags ...string) course {
+	t.Helper()
 	return course{
-		begin: append([]string{"rotate", "--yes"}, flags...), again: append(again("rotate"), flags...), ended: c.survived,
+		begin: append([]string{"rotate", "--yes"}, flags...), again: append(again("rotate"), flags...), ended: c.toAnotherKey(t),
+		stages: append(c.fileStages(), "settle", "migrate", "verify", "close"),
+	}
+}
+
+// fileStages are those of a rotation that change files: two, or one where no other kube-apiserver has to read the key before it writes.
+func (c trial) fileStages() []string {
+	if len(c.nodes) == 1 {
+		return []string{"add-write-key"}
+	}
+	return []string{"add-read-key", "promote"}
+}
+
+// toAnotherKey begins before a rotation. The function that it returns requires that the rotation came to its end: that everything is as
+// survived requires it, and is so under another key.
+func (c trial) toAnotherKey(t *testing.T) (ended func(t *testing.T)) {
+	t.Helper()
+	before := c.writeKey(t)
+	return func(t *testing.T) {
+		t.Helper()
+		assert.NotEqual(t, before, c.writeKey(t), "another key writes than before the rotation")
+		c.survived(t)
 	}
 }
 
@@ -42,6 +69,10 @@ func (c trial) everyMoment(t *testing.T, way course, disturb func(t *testing.T, 
 	const most = 80
 	m := moments{met: map[string]bool{}, stepsAlone: !c.full}
 	args, killed := way.begin, -1
+	codes := []int{0, 1, 124, killed}
+	if way.interrupted {
+		codes = append(codes, interruptedExit)
+	}
 	for range most {
 		p := c.begin(t, args...)
 		for moment, ok := m.next(t, c, p); ok; moment, ok = m.next(t, c, p) {
@@ -52,12 +83,14 @@ func (c trial) everyMoment(t *testing.T, way course, disturb func(t *testing.T, 
 		code := p.wait(t)
 		if code != killed {
 			t.Logf("exit code %d: %s", code, &p.stderr)
+			told(t, code, p.stderr.String())
 		}
-		require.Contains(t, []int{0, 1, 124, killed}, code)
+		require.Contains(t, codes, code)
 		if way.restarts {
 			c.awaitCalm(t)
 		}
 		if code == 0 && (way.through == nil || way.through(t)) {
+			assert.Subset(t, m.stages, way.stages, "stages in which a run was disturbed")
 			way.ended(t)
 			return
 		}
@@ -71,6 +104,8 @@ func (c trial) everyMoment(t *testing.T, way course, disturb func(t *testing.T, 
 // moments are where runs of a command have been, one after the other.
 type moments struct {
 	met map[string]bool
+	// stages are those of the moments, each as often as it had one.
+	stages []string
 	// stepsAlone: the beginnings of steps are enough, which they are in the short set.
 	stepsAlone bool
 	// done is the stage that was done last, before the one before it, stage the one that was begun last.
@@ -102,6 +137,7 @@ func (m *moments) next(t *testing.T, c trial, p *process) (moment string, ok boo
 		}
 		if moment != "" && !m.met[moment] {
 			m.met[moment] = true
+			m.stages = append(m.stages, m.stage)
 			return moment, true
 		}
 	}
@@ -175,16 +211,49 @@ func (c trial) survivedSoFar(t *testing.T) {
 	}
 }
 
-// disturbed has a run of a rotation end by itself, and goes on with it where it did not come to its end and nothing is in the way
-// any more.
-func (c trial) disturbed(t *testing.T, p *process) {
+// disturbed has the first run of a rotation end by itself, and goes on where it did not come to its end and nothing is in the way any
+// more. A run that failed before it had begun anything says so, and the rotation is begun anew: there is nothing to go on with.
+func (c trial) disturbed(t *testing.T, p *process) (code int) {
 	t.Helper()
-	code := p.wait(t)
+	code = p.wait(t)
 	t.Logf("exit code %d: %s", code, &p.stderr)
 	require.Contains(t, []int{0, 1, 124}, code)
-	if code != 0 {
+	told(t, code, p.stderr.String())
+	switch {
+	case code == 0:
+	case unbegun.MatchString(p.stderr.String()):
+		c.succeed(t, "rotate", "--yes")
+	default:
 		c.succeed(t, again("rotate")...)
 	}
+	return code
+}
+
+var (
+	// unbegun finds that a command has failed before it has changed anything, its own record included.
+	unbegun = regexp.MustCompile(`(?m)^  (state: nothing was changed|stage: .+ \(nothing was changed\))$`)
+	// standing finds whether it is safe to leave everything as it is, and wayOn what to type next.
+	standing = regexp.MustCompile(`(?m)^  (state: .+|stage: .+ \(.+\))$`)
+	wayOn    = regexp.MustCompile(`(?m)^  hint:  .*kubectl encryption [a-z]+`)
+)
+
+// told requires of a run that failed that it says how things stand and, unless nothing was changed, by which command of ours to go on.
+func told(t *testing.T, code int, stderr string) {
+	t.Helper()
+	if code == 0 {
+		return
+	}
+	assert.Regexp(t, standing, stderr, "whether it is safe to stop here")
+	if !unbegun.MatchString(stderr) {
+		assert.Regexp(t, wayOn, stderr, "what to type next")
+	}
+}
+
+// refuse is the cluster's, of a run that says how things stand.
+func (c trial) refuse(t *testing.T, says []string, args ...string) {
+	t.Helper()
+	r := c.cluster.refuse(t, says, args...)
+	told(t, r.code, r.stderr)
 }
 
 // keysEverywhere are the secrets of all keys that any node has, in its file or in its history.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,14 +22,52 @@ import (
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/api/v1alpha1"
 )
 
+// killRotate kills a rotation that takes a key out, too.
 func killRotate(t *testing.T, c trial) {
-	c.everyMoment(t, c.rotation("--keep=2"), c.kill)
+	c.everyMoment(t, c.rotationThatPrunes(t), c.kill)
+}
+
+// rotationThatPrunes is a rotation for which there is one key too many.
+func (c trial) rotationThatPrunes(t *testing.T) course {
+	t.Helper()
+	const most = 2
+	for len(c.nodes[0].keys(t)) < most {
+		c.succeed(t, "rotate", "--yes")
+	}
+	way := c.rotation(t, "--keep="+strconv.Itoa(most))
+	way.stages = append(way.stages, "prune")
+	end := way.ended
+	way.ended = func(t *testing.T) {
+		t.Helper()
+		assert.Len(t, c.nodes[0].keys(t), most, "the oldest key has left")
+		end(t)
+	}
+	return way
+}
+
+// interruptedExit is the exit code of a command that was interrupted (docs/json-output.md).
+const interruptedExit = 130
+
+// interruptRotate interrupts a rotation as Ctrl-C does. Each time it ends by itself, says so, and has removed all that it has made.
+func interruptRotate(t *testing.T, c trial) {
+	way := c.rotationThatPrunes(t)
+	way.interrupted = true
+	c.everyMoment(t, way, func(t *testing.T, p *process) {
+		t.Helper()
+		require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
+		if p.wait(t) == 0 {
+			return // it was about to end
+		}
+		assert.Contains(t, p.stderr.String(), "interrupted: ending at a safe point")
+		assert.Regexp(t, "(?m)^error: interrupted$", p.stderr.String())
+		c.checkNothingLeft(t)
+	})
 }
 
 func killMigrate(t *testing.T, c trial) {
 	c.succeed(t, "rotate", "--yes")
 	command := []string{"migrate", "--resources", "secrets,configmaps"}
-	c.everyMoment(t, course{begin: command, again: command, ended: c.survived}, c.kill)
+	c.everyMoment(t, course{begin: command, again: command, ended: c.survived, stages: []string{"migrate"}}, c.kill)
 }
 
 // killOnAndOff kills disable, with some flags, and enable.
@@ -40,10 +79,16 @@ func killOnAndOff(flags ...string) func(*testing.T, trial) {
 			c.checkNothingLeft(t)
 			c.checkStorage(t, both(plaintext))
 		}
+		stages := []string{"promote", "migrate", "close"}
+		if len(flags) > 0 {
+			stages = []string{"edit-manifest", "migrate", "close"}
+		}
 		c.everyMoment(t, course{
-			begin: append([]string{"disable", "--yes"}, flags...), again: again("disable"), ended: off, restarts: true,
+			begin: append([]string{"disable", "--yes"}, flags...), again: again("disable"), ended: off, restarts: true, stages: stages,
 		}, c.kill)
-		c.everyMoment(t, course{begin: []string{"enable", "--yes"}, again: again("enable"), ended: c.survived, restarts: true}, c.kill)
+		c.everyMoment(t, course{
+			begin: []string{"enable", "--yes"}, again: again("enable"), ended: c.survived, restarts: true, stages: stages[1:],
+		}, c.kill)
 	}
 }
 
@@ -61,6 +106,7 @@ func (c trial) rollback(t *testing.T, to key) course {
 	t.Helper()
 	return course{
 		begin: []string{"rollback", "--to", c.digestThatWrites(t, to), "--yes"}, again: again("rollback"),
+		stages: []string{"promote", "settle", "migrate", "verify", "close"},
 		ended: func(t *testing.T) {
 			t.Helper()
 			assert.Equal(t, to, c.writeKey(t))
@@ -98,9 +144,12 @@ func killPrune(t *testing.T, c trial) {
 // prune takes a key out. A run that is killed before it has proven that nothing needs the key has left nothing to go on with; and
 // what is on record is the configuration alone, so histories are seen to by the same command once more.
 func (c trial) prune(k key, history bool) course {
-	way := course{begin: []string{"prune", "--key", k.provider + "/" + k.name, "--wait", "--yes"}, again: again("prune")}
+	way := course{
+		begin: []string{"prune", "--key", k.provider + "/" + k.name, "--wait", "--yes"}, again: again("prune"),
+		stages: []string{"prove", "prune", "close"},
+	}
 	if history {
-		way.begin = append(way.begin, "--history")
+		way.begin, way.stages = append(way.begin, "--history"), append(way.stages, "forget")
 	}
 	way.through = func(t *testing.T) bool {
 		t.Helper()
@@ -118,13 +167,9 @@ func (c trial) prune(k key, history bool) course {
 	return way
 }
 
-// killRepair loses the only file, in each way, or has nodes that all differ; and repairs.
-func killRepair(t *testing.T, c trial) {
+// killRepairOfOne loses the file of a node, in each way, and repairs: of the only one, or of one among others.
+func killRepairOfOne(t *testing.T, c trial) {
 	c.succeed(t, "rotate", "--yes") // the nodes have a history then
-	if len(c.nodes) > 1 {
-		c.killRepairOfMany(t)
-		return
-	}
 	n := c.nodes[0]
 	for name, spoil := range map[string]func(agreed []byte){
 		"gone":  func([]byte) {},
@@ -146,12 +191,17 @@ func killRepair(t *testing.T, c trial) {
 
 func (c trial) repair(ended func(t *testing.T)) course {
 	command := []string{"repair", "--yes"}
-	return course{begin: command, again: command, ended: ended}
+	return course{begin: command, again: command, ended: ended, stages: []string{"agree"}}
 }
 
 // killRepairOfMany has an older file, one that was edited by hand, and none. Every kube-apiserver reads what any other writes all the
 // while. What was edited in encrypts a resource that the others can't read with that key, so that they are given it first.
-func (c trial) killRepairOfMany(t *testing.T) {
+func killRepairOfMany(t *testing.T, c trial) {
+	if len(c.nodes) < mostOfOne { // that many have to differ
+		killRepairOfOne(t, c)
+		return
+	}
+	c.succeed(t, "rotate", "--yes") // the nodes have a history then
 	c.seedTemplate(t)
 	old := c.writeKey(t)
 	c.succeed(t, "rotate", "--yes")

@@ -54,6 +54,7 @@ func badNetwork(t *testing.T, c trial) {
 		code := run.wait(t)
 		t.Logf("exit code %d: %s", code, &run.stderr)
 		noLibraryLines(t, run)
+		told(t, code, run.stderr.String())
 		if code == 0 && c.writeKey(t) != before {
 			break
 		}
@@ -80,7 +81,7 @@ func noLibraryLines(t *testing.T, p *process) {
 func (c trial) atEveryMoment(t *testing.T, do func(p *proxy.Proxy)) {
 	t.Helper()
 	kubeconfig, p := c.through(t)
-	c.everyMoment(t, c.rotation(kubeconfig), func(t *testing.T, _ *process) {
+	c.everyMoment(t, c.rotation(t, kubeconfig), func(t *testing.T, _ *process) {
 		t.Helper()
 		do(p)
 	})
@@ -95,6 +96,7 @@ func cutEverywhere(t *testing.T, c trial) {
 // a command gives up, since a kube-apiserver that has just started refuses everybody; so it is not every step.
 func endOfCredentials(t *testing.T, c trial) {
 	kubeconfig, p := c.through(t)
+	ended := c.toAnotherKey(t)
 	args := []string{"rotate", "--yes", kubeconfig}
 	for _, stage := range []string{"await", "migrate", "close"} {
 		c.row.Tried++
@@ -107,12 +109,13 @@ func endOfCredentials(t *testing.T, c trial) {
 		t.Log(run.stderr.String())
 		assert.Contains(t, run.stderr.String(), "Unauthorized")
 		assert.Contains(t, run.stderr.String(), "rotate --resume")
+		told(t, 1, run.stderr.String())
 		p.Inject()
 		c.forgetLock(t) // whose holder can't release it
 		args = append(again("rotate"), kubeconfig)
 	}
 	c.succeed(t, args...)
-	c.survived(t)
+	ended(t)
 }
 
 // wrongServerClock shows the operator another time than that of their machine.
@@ -121,9 +124,10 @@ func wrongServerClock(t *testing.T, c trial) {
 		c.row.Tried++
 		kubeconfig, p := c.through(t)
 		p.Inject(proxy.Rule{Fault: proxy.Clock(by), Match: proxy.Plain})
+		ended := c.toAnotherKey(t)
 		run := c.begin(t, "rotate", "--yes", kubeconfig)
 		require.Zero(t, run.wait(t), "%s", &run.stderr)
 		assert.Positive(t, p.Faults())
-		c.survived(t)
+		ended(t)
 	}
 }

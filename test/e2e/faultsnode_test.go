@@ -9,6 +9,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,7 @@ func evicted(t *testing.T, c trial) {
 	}
 	for range times {
 		c.row.Tried++
+		ended := c.toAnotherKey(t)
 		run, deleted := c.begin(t, "rotate", "--yes"), map[string]bool{}
 		whenever(t, run, func(ctx context.Context) {
 			pods, err := c.client.CoreV1().Pods(systemNamespace).List(ctx, ours)
@@ -64,13 +66,14 @@ func evicted(t *testing.T, c trial) {
 		})
 		assert.NotEmpty(t, deleted, "pods that were deleted")
 		c.disturbed(t, run)
-		c.survived(t)
+		ended(t)
 	}
 }
 
 // removed has Jobs removed as soon as they are there, as a controller does that keeps none.
 func removed(t *testing.T, c trial) {
 	c.row.Tried++
+	ended := c.toAnotherKey(t)
 	run, gone := c.begin(t, "rotate", "--yes", "--job-timeout", "10s"), 0
 	whenever(t, run, func(ctx context.Context) {
 		jobs, err := c.client.BatchV1().Jobs(systemNamespace).List(ctx, ours)
@@ -87,7 +90,7 @@ func removed(t *testing.T, c trial) {
 	})
 	assert.Positive(t, gone, "Jobs that were removed")
 	c.disturbed(t, run)
-	c.survived(t)
+	ended(t)
 }
 
 // cordoned rotates on nodes that take no pods, and drive out those that they have.
@@ -125,38 +128,63 @@ func restrictedPods(t *testing.T, c trial) {
 func readOnly(t *testing.T, c trial) {
 	c.row.Tried++
 	n := c.nodes[len(c.nodes)-1]
+	ended := c.toAnotherKey(t)
 	c.exec(t, n, "sh", "-ec", "mount --bind "+configFolder+" "+configFolder+"; mount -o remount,ro,bind "+configFolder)
-	run := c.begin(t, "rotate", "--yes")
-	assert.Equal(t, 1, run.wait(t))
-	t.Log(run.stderr.String())
-	assert.Contains(t, run.stderr.String(), "node "+n.name)
-	assert.Contains(t, run.stderr.String(), "read-only file system")
+	c.refuseToWrite(t, n, "read-only file system")
 	c.exec(t, n, "umount", configFolder)
-	c.succeed(t, "rotate", "--resume", "--yes")
-	c.survived(t)
+	c.succeed(t, again("rotate")...)
+	ended(t)
 }
+
+// refuseToWrite requires that a rotation names the node whose folder takes nothing, while nothing is changed on any node.
+func (c trial) refuseToWrite(t *testing.T, n *node, says string) {
+	t.Helper()
+	before := c.everything(t)
+	c.refuse(t, []string{"node " + n.name, says, "nothing was changed on any node", "rotate --resume"}, "rotate", "--yes")
+	assert.Equal(t, before, c.everything(t), "nothing is changed on any node")
+}
+
+// everything are the digests of the files of all nodes that a rotation has to do with, those of the histories included, as the processes
+// of a node see them.
+func (c trial) everything(t *testing.T) map[string]string {
+	t.Helper()
+	all := c.digests(t)
+	for _, n := range c.nodes {
+		for _, folder := range []string{configFolder, historyFolder} {
+			files, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(n.pid), "root", folder, "*"))
+			require.NoError(t, err)
+			for _, file := range files {
+				data, err := os.ReadFile(file)
+				require.NoError(t, err)
+				all[n.name+" "+filepath.Join(folder, filepath.Base(file))] = digest(data)
+			}
+		}
+	}
+	return all
+}
+
+// historyFolder is where a node keeps what was in the configuration's place.
+const historyFolder = "/etc/kubernetes/" + ourName
 
 // fullHistory rotates where the folder of the history has no room. It is a file system of its own for that time.
 func fullHistory(t *testing.T, c trial) {
 	c.row.Tried++
 	n := c.nodes[len(c.nodes)-1]
-	const folder = "/etc/kubernetes/" + ourName
+	const folder = historyFolder
+	ended := c.toAnotherKey(t)
 	c.exec(t, n, "sh", "-ec", "mkdir -p "+folder+`
 		mount -t tmpfs -o size=256k,mode=700 tmpfs /mnt
 		cp -a `+folder+`/. /mnt/
 		dd if=/dev/zero of=/mnt/filler bs=1024 2>/dev/null || true
 		mount --bind /mnt `+folder)
-	run := c.begin(t, "rotate", "--yes")
-	assert.Equal(t, 1, run.wait(t))
-	t.Log(run.stderr.String())
-	assert.Contains(t, run.stderr.String(), "node "+n.name)
-	assert.Contains(t, run.stderr.String(), "no space left on device")
+	c.refuseToWrite(t, n, "no space left on device")
 	c.exec(t, n, "sh", "-ec", "rm /mnt/filler; umount "+folder+"; cp -a /mnt/. "+folder+"/; umount /mnt")
-	c.succeed(t, "rotate", "--resume", "--yes")
-	c.survived(t)
+	c.succeed(t, again("rotate")...)
+	ended(t)
 }
 
-// withoutPermission takes the operator a permission when the rotation comes to a step that needs it.
+// withoutPermission takes the operator a permission when the rotation comes to a step that needs it, or to the one before where that
+// one needs it at once.
 func withoutPermission(t *testing.T, c trial) {
 	roles := c.client.RbacV1().ClusterRoles()
 	all := rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}}
@@ -164,14 +192,15 @@ func withoutPermission(t *testing.T, c trial) {
 	for stage, verbs := range map[string][]string{
 		"migrate": {"get", "list", "watch", "create", "update", "delete"},  // no patch
 		"settle":  {"get", "watch", "create", "update", "patch", "delete"}, // no list
-		"close":   {"get", "list", "watch", "create", "patch", "delete"},   // no update
+		"verify":  {"get", "list", "watch", "create", "patch", "delete"},   // no update
 	} {
 		c.row.Tried++
+		ended := c.toAnotherKey(t)
 		role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "e2e-faults"}, Rules: []rbacv1.PolicyRule{all, paths}}
 		_, err := roles.Create(t.Context(), role, metav1.CreateOptions{})
 		require.NoError(t, err)
 		kubeconfig := c.operator(t, role.Name)
-		run := c.begin(t, "rotate", "--yes", "--kubeconfig="+kubeconfig)
+		run := c.begin(t, "rotate", "--yes", "--max-rate", "10", "--kubeconfig="+kubeconfig)
 		_, ok := run.until(func(e event) bool { return e.starts(stage) })
 		require.True(t, ok, "%s", &run.stderr)
 		lacking := all
@@ -179,10 +208,11 @@ func withoutPermission(t *testing.T, c trial) {
 		role.Rules = []rbacv1.PolicyRule{lacking, paths}
 		_, err = roles.Update(t.Context(), role, metav1.UpdateOptions{})
 		require.NoError(t, err)
-		c.disturbed(t, run)
+		assert.Equal(t, 1, c.disturbed(t, run), "the permission is missed")
+		assert.Contains(t, strings.ToLower(run.stderr.String()), "forbidden")
 		require.NoError(t, roles.Delete(t.Context(), role.Name, metav1.DeleteOptions{}))
 		c.sweep(t)
-		c.survived(t)
+		ended(t)
 	}
 }
 
@@ -210,28 +240,44 @@ func (c trial) operator(t *testing.T, role string) string {
 	return path
 }
 
-// etcdStill has the etcd of one node stand still for 20 s in the middle of the migration.
+// etcdStill has the etcd of one node stand still for 20 s in the middle of the migration, and those of two of three, without which there
+// is no leader.
 func etcdStill(t *testing.T, c trial) {
+	c.stopEtcds(t, c.nodes[:1])
+	if len(c.nodes) > 2 {
+		c.stopEtcds(t, c.nodes[:2])
+	}
+}
+
+// stopEtcds has the etcds of some nodes stand still while the run is at work, which migrates too slowly to come to its end by then.
+func (c trial) stopEtcds(t *testing.T, nodes []*node) {
+	t.Helper()
+	const still = 20 * time.Second
 	c.row.Tried++
-	run := c.begin(t, "rotate", "--yes", "--max-rate", "10")
+	ended := c.toAnotherKey(t)
+	run := c.begin(t, "rotate", "--yes", "--max-rate", "1")
 	_, ok := run.until(func(e event) bool { return e.Event == "migration-progress" && e.Done > 1 })
 	require.True(t, ok, "%s", &run.stderr)
-	n := c.nodes[0]
-	pid := strings.TrimSpace(c.exec(t, n, "pidof", "etcd"))
-	c.exec(t, n, "kill", "-STOP", pid)
+	signal := func(name string) {
+		for _, n := range nodes {
+			c.exec(t, n, "sh", "-ec", `kill -`+name+` "$(pidof etcd)"`)
+		}
+	}
+	signal("STOP")
 	select {
 	case <-run.ended:
-	case <-time.After(20 * time.Second):
+		assert.Fail(t, "a run is at work while etcd stands still", "%s", &run.stderr)
+	case <-time.After(still):
 	}
-	c.exec(t, n, "kill", "-CONT", pid)
+	signal("CONT")
 	c.disturbed(t, run)
 	c.awaitCalm(t)
-	c.survived(t)
+	ended(t)
 }
 
 // serverKilled kills a kube-apiserver at every moment of a rotation.
 func serverKilled(t *testing.T, c trial) {
-	way, times := c.rotation(), 0
+	way, times := c.rotation(t), 0
 	way.restarts = true
 	c.everyMoment(t, way, func(t *testing.T, _ *process) {
 		t.Helper()
@@ -253,6 +299,7 @@ func kubeletStill(t *testing.T, c trial) {
 	c.exec(t, n, "kill", "-CONT", pid)
 	t.Log(r.failure())
 	assert.Equal(t, 1, r.code)
+	told(t, r.code, r.stderr)
 	assert.Contains(t, r.stderr, n.name)
 	assert.Equal(t, before, c.digests(t), "no file is changed on any node, since not every node can be changed")
 	c.awaitCalm(t)
@@ -262,8 +309,10 @@ func kubeletStill(t *testing.T, c trial) {
 
 // powerLost cuts the power of a node when files are being changed, and when objects are being migrated.
 func powerLost(t *testing.T, c trial) {
-	for _, stage := range []string{"promote", "migrate"} {
+	files := c.fileStages()
+	for _, stage := range []string{files[len(files)-1], "migrate"} {
 		c.row.Tried++
+		ended := c.toAnotherKey(t)
 		n := c.nodes[len(c.nodes)-1]
 		run := c.begin(t, "rotate", "--yes", "--max-rate", "20")
 		_, ok := run.until(func(e event) bool { return e.starts(stage) })
@@ -272,12 +321,13 @@ func powerLost(t *testing.T, c trial) {
 		code := run.wait(t)
 		t.Logf("exit code %d: %s", code, &run.stderr)
 		require.Contains(t, []int{0, 1, 124}, code)
+		told(t, code, run.stderr.String())
 		c.awaitCalm(t)
 		c.awaitSteady(t)
 		if code != 0 {
 			c.succeed(t, again("rotate")...)
 		}
-		c.survived(t)
+		ended(t)
 	}
 }
 

@@ -48,6 +48,7 @@ func gotThrough(t *testing.T, results []result) (through int) {
 		t.Log(r.failure())
 		assert.Equal(t, 1, r.code)
 		assert.Contains(t, r.stderr, underWay)
+		told(t, r.code, r.stderr)
 	}
 	assert.Positive(t, through)
 	return through
@@ -130,6 +131,7 @@ func sleeper(t *testing.T, c trial) {
 	assert.Equal(t, 1, first.wait(t), "%s", &first.stderr)
 	t.Logf("%s", &first.stderr)
 	assert.Contains(t, first.stderr.String(), "lock")
+	told(t, 1, first.stderr.String())
 	assert.Equal(t, files, c.digests(t), "who wakes changes no file")
 	c.survived(t)
 }
@@ -152,6 +154,7 @@ func editor(t *testing.T, c trial) {
 	wg.Wait()
 	t.Logf("exit code %d: %s", code, &run.stderr)
 	assert.NotZero(t, code, "nobody can rotate like that")
+	told(t, code, run.stderr.String())
 	require.True(t, bytes.Contains(n.read(t), last), "what was edited last is there")
 	c.awaitLoaded(t)
 	if len(c.nodes) > 1 {

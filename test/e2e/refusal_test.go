@@ -20,7 +20,7 @@ import (
 )
 
 // refuse runs the plugin and requires that it fails, says certain things, changes no file and leaves nothing behind.
-func (c *cluster) refuse(t *testing.T, says []string, args ...string) {
+func (c *cluster) refuse(t *testing.T, says []string, args ...string) result {
 	t.Helper()
 	before := c.digests(t)
 	r := c.plugin(t, args...)
@@ -31,6 +31,7 @@ func (c *cluster) refuse(t *testing.T, says []string, args ...string) {
 	}
 	assert.Equal(t, before, c.digests(t), "no file is changed")
 	c.checkNothingLeft(t)
+	return r
 }
 
 // refuseEdited puts an edited file on a node, requires that a rotation is refused, and puts the file back.
