@@ -76,7 +76,7 @@ func ofFiles() []Row {
 		{32, "clocks that are wrong", in("pkg/lock", "TestALeaseIsNotJudgedByItsTimes"), ""},
 		{33, "manifests that are not kubeadm's", in("pkg/staticpod", "TestRead_refuses", "TestEnable_and_Disable_hold_for_every_way_of_writing_a_manifest"), ""},
 		{34, "kubeadm upgrade and join", in("test/e2e", "joinNode"), ""},
-		{35, "somebody who writes the file again and again", in("pkg/join", "TestSameFile"), ""},
+		{35, "somebody who writes the file again and again", nil, ""},
 	}
 }
 
@@ -136,8 +136,8 @@ func ofPeople() []Row {
 		{72, "two operators at once", both(in("test/e2e", "refuseSecond"), in("pkg/agent", "TestInstall_ofTwoAtOnceOneWins")), ""},
 		{73, "the holder of the lock dies", in("pkg/lock", "TestASilentHoldersLockIsTakenOverAfterItsDuration"), ""},
 		{74, "somebody else migrates too", in("pkg/migrator", "TestSomebodyElsesMigrationIsMentioned"), ""},
-		{75, "a control-plane node joins", in("test/e2e", "joinNode"), "in the middle of a rotation"},
-		{76, "a control-plane node leaves", in("pkg/controlplane", "TestDiscoverSaysWhereTheSourcesDisagree"), "in the middle of a rotation"},
+		{75, "a control-plane node joins", in("test/e2e", "joinNode", "joinMidway"), ""},
+		{76, "a control-plane node leaves", both(in("test/e2e", "leaveMidway"), in("pkg/controlplane", "TestDiscoverSaysWhereTheSourcesDisagree")), ""},
 		{77, "a permission that is missing", both(in("test/e2e", "without permission"), in("test/scripts", "TestClusterRoleGrantsWhatTheProgramAsksFor")), ""},
 		{78, "credentials that end", in("pkg/migrate", "unauthorized => repeated, for fresh credentials"), ""},
 		{79, "Pod Security, policies", in("test/e2e", "pods that are not admitted"), ""},
