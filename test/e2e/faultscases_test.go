@@ -37,6 +37,8 @@ func nodeFaults() map[string]func(*testing.T, trial) {
 		"agents that say what no agent says":                        hostile,
 		"a node that is cordoned and tainted NoExecute":             cordoned,
 		"kube-system enforces the restricted Pod Security Standard": restrictedPods,
+		"an image that is nowhere, and quotas that are full":        withoutAgents,
+		"objects that can't be written":                             unwritable,
 		"an older file is put back on one of several nodes":         olderFile,
 		"an older file is put back on the only node":                olderFile,
 		"a kubelet that stands still":                               kubeletStill,

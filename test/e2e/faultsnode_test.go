@@ -124,6 +124,23 @@ func restrictedPods(t *testing.T, c trial) {
 	c.survived(t)
 }
 
+// withoutAgents rotates where no agent can start: its image is nowhere, or a quota leaves no room for pods or for Jobs.
+func withoutAgents(t *testing.T, c trial) {
+	ended, before := c.toAnotherKey(t), c.everything(t)
+	node := "node " + c.nodes[0].name
+	c.row.Tried++
+	c.refuse(t, []string{node, "ErrImagePull", "nothing was changed"}, "rotate", "--yes", "--agent-image", "registry.invalid/agent@"+digest(nil))
+	for _, what := range []corev1.ResourceName{corev1.ResourcePods, "count/jobs.batch"} {
+		c.row.Tried++
+		c.withoutRoomFor(t, what, func() {
+			c.refuse(t, []string{node, "exceeded quota", string(what), "nothing was changed"}, "rotate", "--yes", "--job-timeout", "5s")
+		})
+	}
+	assert.Equal(t, before, c.everything(t), "nothing is changed on any node")
+	c.succeed(t, "rotate", "--yes")
+	ended(t)
+}
+
 // readOnly rotates where the folder of the configuration can't be written to.
 func readOnly(t *testing.T, c trial) {
 	c.row.Tried++

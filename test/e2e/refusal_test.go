@@ -110,10 +110,18 @@ func twoKeysMore(file string) string {
 
 // refuseWithoutPods tries a rotation where no pod can be made.
 func (c *cluster) refuseWithoutPods(t *testing.T) {
+	c.withoutRoomFor(t, corev1.ResourcePods, func() {
+		c.refuse(t, []string{"node " + c.nodes[0].name, "within 5s", "exceeded quota"}, "rotate", "--yes", "--job-timeout", "5s")
+	})
+}
+
+// withoutRoomFor does something while a quota of the agents' namespace leaves no room for something.
+func (c *cluster) withoutRoomFor(t *testing.T, what corev1.ResourceName, do func()) {
+	t.Helper()
 	quotas := c.client.CoreV1().ResourceQuotas(systemNamespace)
 	quota := &corev1.ResourceQuota{
-		ObjectMeta: metav1.ObjectMeta{Name: "no-pods"},
-		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}},
+		ObjectMeta: metav1.ObjectMeta{Name: "e2e-no-room"},
+		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{what: resource.MustParse("0")}},
 	}
 	_, err := quotas.Create(t.Context(), quota, metav1.CreateOptions{})
 	require.NoError(t, err)
@@ -124,7 +132,7 @@ func (c *cluster) refuseWithoutPods(t *testing.T) {
 		return err == nil && len(q.Status.Hard) > 0, nil
 	})
 	require.NoError(t, err)
-	c.refuse(t, []string{"node " + c.nodes[0].name, "within 5s", "exceeded quota"}, "rotate", "--yes", "--job-timeout", "5s")
+	do()
 }
 
 // refuseSecond tries a rotation while another one is under way.

@@ -91,6 +91,8 @@ func nodeCases() []Case {
 		{Name: "agents that say what no agent says", Rows: []int{15, 90, 91}},
 		{Name: "a node that is cordoned and tainted NoExecute", Rows: []int{12}},
 		{Name: "kube-system enforces the restricted Pod Security Standard", Rows: []int{79}},
+		{Name: "an image that is nowhere, and quotas that are full", Rows: []int{11, 65}},
+		{Name: "objects that can't be written", Rows: []int{63, 64, 66}},
 		{Name: "an older file is put back on one of several nodes", Many: true, Rows: []int{35, 43}},
 		{Name: "an older file is put back on the only node", Rows: []int{35, 43}},
 		{Name: "a kubelet that stands still", Many: true, Rows: []int{14}},

@@ -122,7 +122,7 @@ func ofObjects() []Row {
 		{63, "webhooks that deny, hang or change", in("test/integration", "TestAWebhookThatDeniesAndThenIsGone", "TestWebhooksThatCanariesFind", "TestAPolicyThatDenies"), ""},
 		{64, "an object that is invalid today", in("test/integration", "TestAnObjectThatIsInvalidToday", "TestObjectsThatAreNotLikeOthers"), ""},
 		{65, "a quota that is full", in("test/e2e", "refuseWithoutPods"), ""},
-		{66, "a namespace that is being deleted", nil, "an update is allowed there"},
+		{66, "a namespace that is being deleted", nil, ""},
 		{67, "a value that nobody can decrypt", in("test/integration", "TestAValueThatCannotBeDecrypted"), ""},
 		{68, "values of other providers, and what looks like one", in("pkg/stored", "TestReadOfWhatARealKubeAPIServerStored", "TestRead"), ""},
 		{69, "a million objects, none, huge ones", in("pkg/migrate", "TestRun_memoryDoesNotGrowWithObjects"), ""},
