@@ -49,6 +49,23 @@ func hostile(t *testing.T, c trial) {
 	}
 	c.succeed(t, "rotate", "--yes")
 	c.survived(t)
+	t.Run("lies", c.lied)
+}
+
+// lied has the agents claim an installation that they have not done. It is the kube-apiservers that are believed: the key is never
+// taken for one that they can read.
+func (c trial) lied(t *testing.T) {
+	c.row.Tried++
+	ended, before := c.toAnotherKey(t), c.digests(t)
+	r := c.plugin(t, "rotate", "--yes", "--agent-image", c.hostileImage(t, "lies"), "--converge-timeout", "15s")
+	t.Log(r.failure())
+	assert.Equal(t, 124, r.code, "what is claimed is not proven")
+	told(t, r.code, r.stderr)
+	assert.Contains(t, r.stderr, "not every kube-apiserver has loaded its file within 15s: "+c.nodes[0].name)
+	assert.Equal(t, before, c.digests(t), "no file is changed")
+	c.checkNothingLeft(t)
+	c.succeed(t, again("rotate")...)
+	ended(t)
 }
 
 // hostileImage builds an image, puts it on the nodes and gives its name.

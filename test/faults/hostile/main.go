@@ -1,12 +1,13 @@
 // Copyright The kubectl-encryption Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command hostile takes the agent's place in a Job and says what no agent says. What it does is compiled in: the arguments and
+// Command hostile takes the agent's place in a Job and says what no agent says, or what is not so. What it does is compiled in: the arguments and
 // the environment of a Job are the plugin's.
 package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,6 +26,13 @@ func main() {
 		_ = os.WriteFile("/dev/termination-log", []byte(terminal+strings.Repeat("x", 1<<20)), 0o600)
 		fmt.Fprintln(os.Stderr, terminal)
 		os.Exit(1)
+	}
+	if mode == "lies" {
+		if err := lie(context.Background(), os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
