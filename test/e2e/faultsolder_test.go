@@ -34,7 +34,7 @@ func olderFile(t *testing.T, c trial) {
 	})
 	require.True(t, ok, "%s", &run.stderr)
 	target := n.keys(t)[0]
-	n.put(t, n.beforePromotion(t, old, target))
+	n.put(t, c.beforePromotion(t, n, old, target))
 	require.Equal(t, old, n.keys(t)[0])
 
 	code := run.wait(t)
@@ -55,10 +55,13 @@ func olderFile(t *testing.T, c trial) {
 	ended(t)
 }
 
-// beforePromotion is the node's file as it was when the new key was the second one. It is made of the one after, since on the only node
-// there was none: the key has come in front at once.
-func (n *node) beforePromotion(t *testing.T, old, target key) []byte {
+// beforePromotion is a node's file as it was when the new key was the second one. For the only node it is made of the one after: there
+// the key has come in front at once.
+func (c trial) beforePromotion(t *testing.T, n *node, old, target key) []byte {
 	t.Helper()
+	if len(c.nodes) > 1 {
+		return n.revisionOf(t, old, target)
+	}
 	file := string(n.read(t))
 	require.Equal(t, []key{target, old}, n.keys(t)[:2])
 	swapped := strings.NewReplacer(
