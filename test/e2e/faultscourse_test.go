@@ -234,7 +234,7 @@ var (
 	unbegun = regexp.MustCompile(`(?m)^  (state: nothing was changed|stage: .+ \(nothing was changed\))$`)
 	// standing finds whether it is safe to leave everything as it is, and wayOn what to type next.
 	standing = regexp.MustCompile(`(?m)^  (state: .+|stage: .+ \(.+\))$`)
-	wayOn    = regexp.MustCompile(`(?m)^  hint:  .*kubectl encryption [a-z]+`)
+	wayOn    = regexp.MustCompile(`(?m)^  hint:  .*kubectl encryption (--.+ )?[a-z]+`) // flags say which cluster is meant
 )
 
 // told requires of a run that failed that it says how things stand and, unless nothing was changed, by which command of ours to go on.
