@@ -44,11 +44,11 @@ func nodeFaults() map[string]func(*testing.T, trial) {
 		"a kubelet that stands still":                               kubeletStill,
 		"a node that loses its power":                               powerLost,
 
-		"a read-only folder":                            readOnly,
-		"a folder without room":                         fullHistory,
-		"a configuration that is a symbolic link":       symbolicLink,
-		"what others left in the folder":                planted,
-		"the etcd of a node stands still for 20 s":      etcdStill,
-		"a kube-apiserver that is killed at every step": serverKilled,
+		"a read-only folder":                                   readOnly,
+		"a folder without room":                                fullHistory,
+		"a configuration that is a symbolic link":              symbolicLink,
+		"what others left in the folder":                       planted,
+		"etcd of one node, and of most, stands still for 20 s": etcdStill,
+		"a kube-apiserver that is killed at every step":        serverKilled,
 	}
 }

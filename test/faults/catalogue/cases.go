@@ -101,7 +101,7 @@ func nodeCases() []Case {
 		{Name: "a folder without room", Many: true, Rows: []int{19}},
 		{Name: "a configuration that is a symbolic link", Rows: []int{26}},
 		{Name: "what others left in the folder", Rows: []int{17}},
-		{Name: "the etcd of a node stands still for 20 s", Many: true, Rows: []int{50, 53}},
+		{Name: "etcd of one node, and of most, stands still for 20 s", Many: true, Rows: []int{50, 53}},
 		{Name: "a kube-apiserver that is killed at every step", Many: true, Rows: []int{42, 48}},
 	}
 }

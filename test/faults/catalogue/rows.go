@@ -158,7 +158,7 @@ func ofHostility() []Row {
 		{89, "files without end", in("pkg/agent", "TestInspect_fileThatCannotBeUsed", "a revision that is too large"), ""},
 		{90, "what agents, logs and metrics may say", both(in("pkg/nodejob", "TestAskRefusesAnswersToSomethingElse", "a line that never ends"),
 			both(in("pkg/printer", "TestPrinters_never_pass_on_what_takes_over_a_terminal"), in("pkg/term", "TestEscape", "FuzzEscape"))), ""},
-		{91, "an agent that lies", in("pkg/nodejob", "TestAskRefusesAnswersToSomethingElse"), "of more than an installation; whoever is root on a control-plane node can do that and more"},
+		{91, "an agent that lies", in("pkg/nodejob", "TestAskRefusesAnswersToSomethingElse"), "one that lies about more than an installation: whoever is root on a control-plane node can"},
 		{92, "somebody in the middle", in("pkg/seal", "TestOpen_opensExactlyWhatWasSealed"), ""},
 		{93, "an image that is not ours", in("pkg/nodejob", "TestCheckImage", "another image runs"), ""},
 		{94, "keys in texts of errors", in("pkg/encconfig", "TestParse_errors_never_quote_a_key", "TestParse_errors_never_quote_a_key_of_a_damaged_file"), ""},
