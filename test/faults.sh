@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 report=() timeout=15m packages=2
 if [ "${1:-short}" = full ]; then
   export FAULTS_FULL=1
-  report=(--full) timeout=90m packages=1
+  report=(--full) timeout=3h packages=1
 fi
 rm -rf "$FAULTS"
 status=0

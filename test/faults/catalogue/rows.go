@@ -46,7 +46,7 @@ func ofTheProgram() []Row {
 		{7, "Ctrl-C, a signal, the end of the time", both(in("test/e2e", "interrupt", "timeOut"), in("pkg/migrate", "TestRun_cancelled")), ""},
 		{8, "the operator's machine sleeps, or its network is gone", in("pkg/lock", "TestALostLockEndsTheWork"), ""},
 		{9, "an agent's pod is evicted or runs out of memory", in("pkg/nodejob", "TestAskTellsWhenTheConnectionBreaks"), ""},
-		{10, "an agent ends while it writes", in("pkg/agent", "TestInstall_killedAtAnyPoint", "TestGuard_killedAtAnyPoint"), ""},
+		{10, "an agent ends while it writes", in("pkg/agent", "TestInstall_killedAtAnyPoint", "TestInstall_killedBySignalAtAnyPoint", "TestGuard_killedAtAnyPoint"), ""},
 		{11, "an image that can't be pulled", in("test/e2e", "an image that can't be pulled"), "another architecture's image"},
 		{12, "a node that takes no pods", in("pkg/nodejob", "the pods never start"), ""},
 		{13, "a node that is not ready", in("pkg/observe", "TestKnownAndUsableRefuseWhatIsNotKnown"), ""},
