@@ -3,7 +3,12 @@
 
 package agent
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/agentapi"
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
+)
 
 // probeSize is more bytes than an installation needs in one folder: two revisions, the journal and the file itself, of the few
 // KiB that a configuration has.
@@ -22,8 +27,11 @@ func (s *Server) probe() error {
 		return writeFailed(err)
 	}
 	defer h.close()
-	if err := errors.Join(config.take(tempName(s.ConfigName, s.Run)), h.take(".probe-"+s.Run+tempSuffix)); err != nil {
-		return writeFailed(err)
+	if err := config.take(tempName(s.ConfigName, s.Run)); err != nil {
+		return failf(agentapi.WriteFailed, "the folder of the encryption configuration takes no file: %s", reason(err))
+	}
+	if err := h.take(".probe-" + s.Run + tempSuffix); err != nil {
+		return failf(agentapi.WriteFailed, "the folder of the history, %s, takes no file: %s", project.NodeHistoryDir, reason(err))
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/kubectl-encryption/kubectl-encryption/pkg/hint"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/kube"
 	"github.com/kubectl-encryption/kubectl-encryption/pkg/project"
 )
@@ -117,7 +118,7 @@ func (r *Runner) waitForPod(ctx context.Context, job *batchv1.Job, spec Spec) (*
 			running = pod
 			return true, nil
 		case podHopeless:
-			return false, fmt.Errorf("the agent can't run on node %s: %s", spec.Node, reason)
+			return false, hopelessError(spec, reason)
 		case podStarting:
 		}
 		return false, nil
@@ -129,6 +130,15 @@ func (r *Runner) waitForPod(ctx context.Context, job *batchv1.Job, spec Spec) (*
 		return nil, fmt.Errorf("the agent did not start on node %s within %s: %s%s", spec.Node, r.StartTimeout, last, r.events(ctx, "Job", job.Name)+r.events(ctx, "Pod", name))
 	}
 	return nil, err
+}
+
+// hopelessError is about an agent that can't run. What mends an image is known.
+func hopelessError(spec Spec, reason string) error {
+	err := fmt.Errorf("the agent can't run on node %s: %s", spec.Node, reason)
+	if !strings.Contains(reason, "Image") {
+		return err
+	}
+	return hint.New(err, "the node must be able to pull "+spec.Image+", or have it; --agent-image names it elsewhere, by the same digest")
 }
 
 type podState int

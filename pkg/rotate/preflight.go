@@ -67,7 +67,7 @@ func (r *Run) preflight(ctx context.Context) error {
 		return err
 	}
 	if err := r.checkResources(ctx); err != nil {
-		return err
+		return hint.AtStage(err, "", "nothing was changed")
 	}
 	if r.Mode == Abort || r.Mode == Prune {
 		return nil // it migrates nothing

@@ -207,7 +207,7 @@ func (r *Run) explain(ctx context.Context, stage string, err error) error {
 		err = hint.New(err, refusal.Hint)
 	}
 	safe, hints := r.standing()
-	if r.Mode == MigrateOnly || errors.Is(err, errEdit) {
+	if errors.Is(err, errEdit) {
 		hints = nil
 	}
 	return operation.Interrupted(ctx, hint.AtStage(err, stage, safe, hints...))

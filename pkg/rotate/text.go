@@ -141,7 +141,8 @@ func (r *Run) standing() (safe string, hints []string) {
 	resume := "go on with: " + r.resumeCommand()
 	switch {
 	case r.Mode == MigrateOnly:
-		return "safe to stop here: every object is stored whole, under a key that every kube-apiserver can read", nil
+		return "safe to stop here: every object is stored whole, under a key that every kube-apiserver can read",
+			[]string{"go on with: " + project.Command + " migrate --resources " + strings.Join(r.Resources, ",")}
 	case r.changesFlags():
 		return r.standingOnOff(resume)
 	case r.Mode == Rollback:
@@ -160,6 +161,9 @@ func (r *Run) standing() (safe string, hints []string) {
 	case r.goal.Target == (encconfig.Key{}) || !has && !r.Pushed:
 		if r.record.ID != "" {
 			return "nothing was changed on any node", ways
+		}
+		if r.Mode == Resume { // the record has not been looked at yet, or there is none
+			return "nothing was changed by this run", []string{resume}
 		}
 		return "nothing was changed", nil
 	case r.Mode == Abort && !writes:
