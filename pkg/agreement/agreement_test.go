@@ -282,8 +282,8 @@ func TestWhatIsNotKnownIsRefused(t *testing.T) {
 			}()},
 			"runs with a configuration that no node has",
 		},
-		"before 1.34, a kube-apiserver that may write with either of two keys": {
-			[]agreement.Node{older(node("n1", "secrets:2,-", "secrets:1,-")), node("n2", "secrets:3,-")},
+		"before 1.34, two kube-apiservers that may write with either of two keys": {
+			[]agreement.Node{older(node("n1", "secrets:2,-", "secrets:1,-")), older(node("n2", "secrets:3,-", "secrets:4,-"))},
 			"it is not known which configuration the kube-apiserver on node n1 has loaded",
 		},
 	}
@@ -304,9 +304,30 @@ func TestBefore134NothingIsLostOfWhatMayBeLoaded(t *testing.T) {
 	assert.Equal(t, []string{"agree n1=secrets:1,-;configmaps:-,1 n2=secrets:1,-;configmaps:-,1", "await", "done"}, way(t, o))
 
 	o = observed(older(node("n1", "missing", "secrets:1,-;configmaps:1", "secrets:1,-")), node("n2", "secrets:1,-"))
+	assert.Equal(t, []string{"agree n1=secrets:1,-;configmaps:-,1 n2=secrets:1,-;configmaps:-,1", "await", "done"}, way(t, o),
+		"it may not read the plaintext that the other writes, and can then")
+
+	o = observed(older(node("n1", "missing", "secrets:1,-;configmaps:1", "secrets:1,-")), older(node("n2", "secrets:1,-", "secrets:1,-;configmaps:2")))
 	_, err := agreement.Next(o)
 	require.ErrorIs(t, err, agreement.ErrRefused)
-	assert.ErrorContains(t, err, "not with which key it writes configmaps", "it may not read plaintext")
+	assert.ErrorContains(t, err, "not with which key it writes configmaps", "neither may read what the other writes")
+}
+
+// Whatever a kube-apiserver before 1.34 has loaded of its history: the agreed file reads all of it, and what the others write it may
+// write too, once it reads it.
+func TestBefore134AFileThatIsLostAfterARotationIsGivenBack(t *testing.T) {
+	t.Parallel()
+	history := []string{"secrets:1,-", "secrets:1,2,-", "secrets:2,1,-"}
+	lost := older(node("n3", "missing", history...))
+	assert.Equal(t, []string{"agree n3=secrets:2,1,-", "await", "done"}, way(t, observed(lost)), "the only node")
+	assert.Equal(t, []string{"agree n3=secrets:2,1,-", "await", "done"},
+		way(t, observed(proven(older(node("n1", "secrets:2,1,-", history...))), proven(older(node("n2", "secrets:2,1,-", history...))), lost)), "one of three")
+}
+
+// proven is a kube-apiserver that has loaded the file of its node.
+func proven(n agreement.Node) agreement.Node {
+	n.Proven = true
+	return n
 }
 
 func TestBefore134AKMSThatMayBeLoadedIsRefused(t *testing.T) {
@@ -319,7 +340,7 @@ func TestBefore134AKMSThatMayBeLoadedIsRefused(t *testing.T) {
 func TestNobodyIsToldToRestartAKubeAPIServerWithoutAFile(t *testing.T) {
 	t.Parallel()
 	for file, first := range map[string]string{"missing": "do not restart", "secrets:4,-": "restart"} {
-		_, err := agreement.Next(observed(older(node("n1", file, "secrets:2,-", "secrets:1,-")), node("n2", "secrets:3,-")))
+		_, err := agreement.Next(observed(older(node("n1", file, "secrets:2,-", "secrets:1,-")), older(node("n2", "secrets:3,-", "secrets:5,-"))))
 		var refusal *agreement.Refusal
 		require.ErrorAs(t, err, &refusal)
 		assert.Equal(t, first, refusal.Hints[0][:len(first)])

@@ -94,16 +94,30 @@ func (m merger) promotable(o Observed) bool {
 }
 
 // readable tells whether every kube-apiserver reads a resource with a key, whatever it has loaded of what it may have,
-// and also if it reads its file next.
+// and also if it reads its file next. One of which that is not known is no obstacle where all others write with the key already:
+// what it may not read then it does not read now, and the file that has the key is what mends it.
 func (m merger) readable(pattern string, k encconfig.Key) bool {
 	for _, s := range m.servers {
-		for _, d := range append(usable(s.Node), s.maybe...) {
-			if !slices.Contains(chainOf(d, pattern), k) {
-				return false
-			}
+		if !s.reads(pattern, k) && (len(s.maybe) == 1 || !m.writtenBesides(s, pattern, k)) {
+			return false
 		}
 	}
 	return true
+}
+
+// reads tells whether a kube-apiserver reads a resource with a key, whatever it may have loaded, and if it reads its file next.
+func (s server) reads(pattern string, k encconfig.Key) bool {
+	return !slices.ContainsFunc(append(usable(s.Node), s.maybe...), func(d encconfig.Description) bool { return !slices.Contains(chainOf(d, pattern), k) })
+}
+
+// writtenBesides tells whether all kube-apiservers but one write a resource with a key.
+func (m merger) writtenBesides(one server, pattern string, k encconfig.Key) bool {
+	return !slices.ContainsFunc(m.servers, func(s server) bool { return s.Name != one.Name && !s.writesWith(pattern, k) })
+}
+
+// writesWith tells whether a kube-apiserver writes a resource with a key, whatever it may have loaded.
+func (s server) writesWith(pattern string, k encconfig.Key) bool {
+	return !slices.ContainsFunc(s.maybe, func(d encconfig.Description) bool { return chainOf(d, pattern)[0] != k })
 }
 
 // agree is the step to the agreed file. A file that says it already is given to the others as it is.
@@ -156,9 +170,7 @@ func (m merger) unite(o Observed, base, digest string) (Step, error) {
 // keepsWriteKey holds rule 6 against a kube-apiserver of which it is not known for certain what it has loaded.
 func (m merger) keepsWriteKey(s server, want encconfig.Description) error {
 	for _, p := range m.patterns() {
-		write := chainOf(want, p)[0]
-		kept := !slices.ContainsFunc(s.maybe, func(d encconfig.Description) bool { return chainOf(d, p)[0] != write })
-		if !kept && !m.readable(p, write) {
+		if write := chainOf(want, p)[0]; !s.writesWith(p, write) && !m.readable(p, write) {
 			return refuse([]string{certain(s)},
 				"it is not known which configuration the kube-apiserver on node %s has loaded, and so not with which key it writes %s", s.Name, p)
 		}

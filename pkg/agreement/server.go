@@ -73,6 +73,9 @@ func (o Observed) server(n Node) (server, error) {
 			"the file of node %s is not usable (%s), and it is not known whether its kube-apiserver has loaded it", n.Name, n.Problem)
 	}
 	s := server{Node: n}
+	if last := len(n.History) - 1; n.Config != nil && last >= 0 && n.History[last].Digest == n.Digest {
+		s.own = *n.Config // our installation has put it there, and what it is about to write with is decided
+	}
 	for _, d := range n.understood() {
 		s.maybe = append(s.maybe, d)
 		if len(s.own.Rules) == 0 && (n.Config == nil || d.Digest != n.Digest) {
