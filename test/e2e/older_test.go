@@ -26,7 +26,6 @@ func (c *cluster) repairOlder(t *testing.T) {
 	c.succeed(t, "rotate", "--yes")
 	c.checkSettledOlder(t)
 	agreed := n.read(t)
-	end := c.readSeeds(t)
 	for _, lost := range []struct {
 		name string
 		lose func()
@@ -37,18 +36,14 @@ func (c *cluster) repairOlder(t *testing.T) {
 		t.Run("a file that is "+lost.name, func(t *testing.T) {
 			lost.lose()
 			c.refuse(t, []string{"kubectl encryption repair"}, "rotate", "--yes")
-			r := c.succeed(t, "repair", "--yes")
-			t.Log(r.stderr)
+			c.repairAndRestart(t, n)
 			assert.Equal(t, string(agreed), string(n.read(t)), "the very file is back")
 			c.checkSettledOlder(t)
 		})
 	}
-	end()
-	t.Run("and its kube-apiserver starts with it", func(t *testing.T) {
-		c.exec(t, n, "pkill", "-9", "kube-apiserver")
-		n.awaitDown(t)
-		c.awaitCalm(t)
-		c.checkReadable(t)
+	t.Run("and verify goes by the files of all nodes", func(t *testing.T) {
+		r := c.succeed(t, "verify")
+		t.Log(r.stdout, r.stderr)
 	})
 	t.Run("and a rotation works", func(t *testing.T) {
 		before := c.writeKey(t)
@@ -57,7 +52,22 @@ func (c *cluster) repairOlder(t *testing.T) {
 	})
 }
 
-// repairDifferingOlder has three nodes that all differ: an older file, one that was edited by hand, and none.
+// repairAndRestart has repair give a node the file that its kube-apiserver has loaded. To load it once more is no reload there, so
+// nothing but a restart proves it, as repair says.
+func (c *cluster) repairAndRestart(t *testing.T, n *node) {
+	t.Helper()
+	r := c.plugin(t, "repair", "--yes", "--converge-timeout", "20s")
+	t.Log(r.failure())
+	require.Equal(t, 124, r.code)
+	assert.Contains(t, r.stderr, "before Kubernetes 1.34 a kube-apiserver may load a file without telling: restart the one that lags, then go on")
+	c.exec(t, n, "pkill", "-9", "kube-apiserver")
+	n.awaitDown(t)
+	c.awaitCalm(t)
+	c.awaitSuccess(t, "", "repair", "--yes")
+}
+
+// repairDifferingOlder has three nodes that all differ: an older file, one that was edited by hand, and the newest. Each kube-apiserver
+// has reloaded since its file was written, so that it is known what it has loaded.
 func (c *cluster) repairDifferingOlder(t *testing.T) {
 	old := c.writeKey(t)
 	c.succeed(t, "rotate", "--yes")
@@ -68,13 +78,10 @@ func (c *cluster) repairDifferingOlder(t *testing.T) {
 	for _, n := range c.nodes[:2] {
 		n.awaitReloaded(t)
 	}
-	require.NoError(t, os.Remove(c.nodes[2].configFile()))
-	r := c.plugin(t, "repair", "--yes")
-	t.Log(r.stdout, r.stderr)
-	require.Zero(t, r.code)
+	c.succeed(t, "repair", "--yes")
 	end()
 	c.succeed(t, "migrate", "--resources", "secrets,configmaps")
-	c.checkSettledOlder(t)
+	assert.Equal(t, agreed, c.checkSettledOlder(t))
 	for _, name := range []string{"mine", "yours", old.name} {
 		assert.Contains(t, string(c.nodes[2].read(t)), "name: "+quoted(name), "no key is lost")
 	}
