@@ -61,7 +61,7 @@ func (c *cluster) repairAndRestart(t *testing.T, n *node) {
 	require.Equal(t, 124, r.code)
 	assert.Contains(t, r.stderr, "before Kubernetes 1.34 a kube-apiserver may load a file without telling: restart the one that lags, then go on")
 	c.exec(t, n, "pkill", "-9", "kube-apiserver")
-	n.awaitDown(t)
+	n.awaitReloaded(t)
 	c.awaitCalm(t)
 	c.awaitSuccess(t, "", "repair", "--yes")
 }
