@@ -63,6 +63,7 @@ func (c *cluster) repairAndRestart(t *testing.T, n *node) {
 	c.exec(t, n, "pkill", "-9", "kube-apiserver")
 	n.awaitReloaded(t)
 	c.awaitCalm(t)
+	c.awaitSteady(t)
 	c.awaitSuccess(t, "", "repair", "--yes")
 }
 
