@@ -324,6 +324,17 @@ func TestBefore134AFileThatIsLostAfterARotationIsGivenBack(t *testing.T) {
 		way(t, observed(proven(older(node("n1", "secrets:2,1,-", history...))), proven(older(node("n2", "secrets:2,1,-", history...))), lost)), "one of three")
 }
 
+func TestBefore134EachFileIsProvenBeforeTheNext(t *testing.T) {
+	t.Parallel()
+	at := func(name, file string) agreement.Node {
+		return proven(older(node(name, file, "secrets:1,-", "secrets:2,1,-", file)))
+	}
+	assert.Equal(t, []string{
+		"unite n1=secrets:1,9,2,- n3=secrets:2,9,1,-", "await",
+		"agree n1=secrets:9,2,1,- n3=secrets:9,2,1,-", "await", "done",
+	}, way(t, observed(at("n1", "secrets:1,-"), at("n2", "secrets:9,2,1,-"), at("n3", "secrets:2,1,-"))))
+}
+
 // proven is a kube-apiserver that has loaded the file of its node.
 func proven(n agreement.Node) agreement.Node {
 	n.Proven = true

@@ -30,7 +30,8 @@
 //
 //  6. No kube-apiserver is given another write key before every one of them has loaded a configuration that reads it.
 //     Where that is not so yet, each node first gets all keys behind the write key that its kube-apiserver has. One of which it is
-//     not known what it has loaded (before 1.34) gets the agreed file where all others write with its key already.
+//     not known what it has loaded (before 1.34) gets the agreed file where all others write with its key already;
+//     and what this repair has just put there is proven before anything else.
 //
 //  7. A node that can't be seen might come back with what it had: while there is one, no write key changes anywhere.
 //

@@ -60,6 +60,9 @@ func Next(o Observed) (Step, error) {
 	if o.agreed() && o.proven() { // rule 9
 		return Step{Kind: Done}, nil
 	}
+	if o.settling() {
+		return Step{Kind: Await}, nil
+	}
 	servers, err := o.servers() // rule 8
 	if err != nil {
 		return Step{}, err
@@ -75,6 +78,13 @@ func Next(o Observed) (Step, error) {
 		return m.agree(base, digest, want), nil
 	}
 	return m.unite(o, base, digest)
+}
+
+// settling tells whether every node has a file, and a kube-apiserver that does not tell what it has loaded has not proven the one that
+// this repair has just put there: until it has, it may have loaded any other.
+func (o Observed) settling() bool {
+	return !slices.ContainsFunc(o.Nodes, func(n Node) bool { return n.Config == nil }) &&
+		slices.ContainsFunc(o.Nodes, func(n Node) bool { return n.Given && !n.TellsLoaded && !n.Proven && !n.Rejected })
 }
 
 // promotable is rules 6 and 7: may every kube-apiserver write with the agreed write keys?

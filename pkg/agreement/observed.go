@@ -40,6 +40,8 @@ type Node struct {
 	Loaded      string
 	// Proven: it is proven to have loaded the file as it is.
 	Proven bool
+	// Given: this repair has put the file there, and has not awaited it yet.
+	Given bool
 	// Rejected: its last attempt to load the file has failed, and no other has succeeded since.
 	Rejected bool
 }

@@ -46,7 +46,7 @@ func (o Observed) After(s Step) Observed {
 		n := &o.Nodes[i]
 		switch at := slices.IndexFunc(s.Targets, func(t Target) bool { return t.Node == n.Name }); {
 		case s.Kind == Await:
-			n.Proven, n.Loaded, n.Rejected = true, n.Digest, false
+			n.Proven, n.Loaded, n.Rejected, n.Given = true, n.Digest, false, false
 		case at >= 0:
 			*n = n.with(s.Targets[at].Want)
 		}
@@ -67,7 +67,7 @@ func (n Node) with(d encconfig.Description) Node {
 		n.History = append(n.History, encconfig.Description{Digest: n.Digest})
 	}
 	n.History = append(n.History, d)
-	n.Config, n.Digest, n.Missing, n.Problem, n.Proven = &d, d.Digest, false, "", false
+	n.Config, n.Digest, n.Missing, n.Problem, n.Proven, n.Given = &d, d.Digest, false, "", false, true
 	return n
 }
 

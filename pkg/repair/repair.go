@@ -161,7 +161,7 @@ func (r *Run) toAgree(ctx context.Context, silent []Silent) (agreement.Observed,
 			Name: in.Node, Digest: file.Digest, Config: file.Config, History: operation.Configs(file.History),
 			HighestWritten: file.HighestWritten, HistoryDamaged: file.HistoryDamaged, TellsLoaded: e.TellsHash, Loaded: e.Hash,
 			Proven:   file.Digest != "" && !r.Unproven[in.Node] && e.Proves(file.Digest, file.ModTime).Loaded,
-			Rejected: !file.ModTime.IsZero() && e.FailedSince(file.ModTime),
+			Rejected: !file.ModTime.IsZero() && e.FailedSince(file.ModTime), Given: r.Unproven[in.Node],
 		}
 		if file.Problem != nil && file.Config == nil {
 			n.Problem, n.Missing = file.Problem.Message, file.Problem.Code == agentapi.Missing
