@@ -73,8 +73,8 @@ func installIn(dir string, before func(operation) error) error {
 	return i.run()
 }
 
-func TestInstall_killedBySignalAtAnyPoint(t *testing.T) {
-	t.Parallel()
+// Not beside others: a process that is being started shares the locks of this one for a moment.
+func TestInstall_killedBySignalAtAnyPoint(t *testing.T) { //nolint:paralleltest // see above
 	was, is := encconfig.Digest(exampleConfig("1")), encconfig.Digest(exampleConfig("2", "1"))
 	died := 0
 	for at := 0; ; at++ {
