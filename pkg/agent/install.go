@@ -36,15 +36,11 @@ func (s *Server) install(req agentapi.Installation) error {
 		return err
 	}
 	defer clear(data)
-	config, err := s.openConfig()
+	config, h, err := s.openBoth()
 	if err != nil {
-		return unreadable(err)
+		return err
 	}
 	defer config.close()
-	h, err := s.openHistory()
-	if err != nil {
-		return writeFailed(err)
-	}
 	defer h.close()
 	i := &installation{
 		config: config, history: h,
@@ -53,6 +49,18 @@ func (s *Server) install(req agentapi.Installation) error {
 		data:   data, desc: desc, now: s.Now(),
 	}
 	return i.run()
+}
+
+// openBoth opens the folders that an installation writes to.
+func (s *Server) openBoth() (config *folder, h history, err error) {
+	if config, err = s.openConfig(); err != nil {
+		return nil, history{}, unreadable(err)
+	}
+	if h, err = s.openHistory(); err != nil {
+		config.close()
+		return nil, history{}, writeFailed(err)
+	}
+	return config, h, nil
 }
 
 func writeFailed(err error) error {

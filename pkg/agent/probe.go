@@ -17,15 +17,11 @@ const probeSize = 64 << 10
 // probe tells whether the folders that an installation writes to take what it writes: a read-only or full one is found before any
 // node is changed. What is written is removed; if the agent dies before that, the next installation sweeps it.
 func (s *Server) probe() error {
-	config, err := s.openConfig()
+	config, h, err := s.openBoth()
 	if err != nil {
-		return unreadable(err)
+		return err
 	}
 	defer config.close()
-	h, err := s.openHistory()
-	if err != nil {
-		return writeFailed(err)
-	}
 	defer h.close()
 	if err := config.take(tempName(s.ConfigName, s.Run)); err != nil {
 		return failf(agentapi.WriteFailed, "the folder of the encryption configuration takes no file: %s", reason(err))

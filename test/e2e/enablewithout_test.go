@@ -30,9 +30,7 @@ func (c *cluster) enableWithout(t *testing.T) {
 	c.checkStorage(t, both(c.writeKey(t).provider))
 	c.checkBehind(t, last)
 
-	c.harness(t, []string{"node", "start"}, last.name)
-	c.read(t)
-	last = c.nodes[len(c.nodes)-1]
+	last = c.switchOn(t, last)
 	require.Equal(t, plain, last.manifest(t), "it comes back as it was")
 	until(t, func() bool {
 		return strings.Contains(strings.Join(c.status(t).Hints, "\n"), "kubeadm init phase control-plane apiserver")

@@ -48,10 +48,8 @@ func (c *cluster) leaveOut(t *testing.T) {
 	c.checkStored(t, k)
 	c.checkBehind(t, last)
 
-	c.harness(t, []string{"node", "start"}, last.name)
-	c.read(t)
+	last = c.switchOn(t, last)
 	c.awaitCalm(t)
-	last = c.nodes[len(c.nodes)-1]
 	require.Equal(t, before, last.keys(t)[0], "it comes back as it was")
 	c.refuse(t, []string{"node " + last.name + " can't be left out", "nothing was changed"}, "rotate", "--yes", "--ignore-node", last.name)
 	c.checkBehind(t, last)
@@ -71,6 +69,14 @@ func (c *cluster) cutOff(t *testing.T, n *node) {
 	c.harness(t, []string{"node", "kill"}, n.name)
 }
 
+// switchOn gives the last node its power back, and the node as it is then.
+func (c *cluster) switchOn(t *testing.T, last *node) *node {
+	t.Helper()
+	c.harness(t, []string{"node", "start"}, last.name)
+	c.read(t)
+	return c.nodes[len(c.nodes)-1]
+}
+
 // comeBackWithoutKey switches a node off before a rotation, which leaves it out. It comes back without the key that writes now, and is
 // mended by hand: where its kube-apiserver can't read what is stored, no Job can be started on it.
 func (c *cluster) comeBackWithoutKey(t *testing.T) {
@@ -83,9 +89,7 @@ func (c *cluster) comeBackWithoutKey(t *testing.T) {
 	c.checkStored(t, k)
 	c.checkBehind(t, last)
 
-	c.harness(t, []string{"node", "start"}, last.name)
-	c.read(t)
-	last = c.nodes[len(c.nodes)-1]
+	last = c.switchOn(t, last)
 	require.NotContains(t, last.keys(t), k, "it comes back as it was")
 	c.mendAsRepairSays(t, last)
 	require.Equal(t, string(c.nodes[0].read(t)), string(last.read(t)))
