@@ -24,7 +24,7 @@ func (o *Operation) Await(ctx context.Context) error {
 	deadline := time.Now().Add(o.ConvergeTimeout)
 	total := len(o.Readers())
 	for {
-		lagging := o.lagging(ctx)
+		lagging, refused := o.lagging(ctx)
 		o.Emit(event.StepProgress{
 			Stage: StageAwait, Done: total - len(lagging), Total: total, Unit: "kube-apiservers", Detail: strings.Join(lagging, "; "),
 		})
@@ -36,7 +36,7 @@ func (o *Operation) Await(ctx context.Context) error {
 			return fmt.Errorf("meanwhile %s left the control plane: there is no kube-apiserver to be waited for", strings.Join(gone, ", "))
 		}
 		if time.Now().After(deadline) {
-			return o.notYet(lagging)
+			return o.notYet(lagging, refused)
 		}
 		if err := Sleep(ctx, PollInterval); err != nil {
 			return err
@@ -44,17 +44,14 @@ func (o *Operation) Await(ctx context.Context) error {
 	}
 }
 
-// reloadFailed is what is said of a kube-apiserver that has refused its file.
-const reloadFailed = "its last reload failed"
-
 // notYet is the end of the waiting. Before 1.34 there is a case in which it would never end: a file that is written
 // again with the bytes that are loaded already is no reload, so nothing proves it but a restart.
-func (o *Operation) notYet(lagging []string) error {
+func (o *Operation) notYet(lagging []string, refused bool) error {
 	e := &hint.Error{
 		Err:  fmt.Errorf("not every kube-apiserver has loaded its file within %s: %s", o.ConvergeTimeout, strings.Join(lagging, "; ")),
 		Exit: hint.ExitTimeout,
 	}
-	if strings.Contains(e.Error(), reloadFailed) {
+	if refused {
 		e.Hints = append(e.Hints, "don't restart a kube-apiserver whose reload failed: it goes on with what it has, and may not start with the file as it is. "+
 			"Its log says what it refuses; "+project.Command+" repair gives the node another file")
 	}
@@ -67,10 +64,9 @@ func (o *Operation) notYet(lagging []string) error {
 	return e
 }
 
-// lagging says which instances have not proven their file yet, and why.
-func (o *Operation) lagging(ctx context.Context) []string {
+// lagging says which instances have not proven their file yet, and why, and whether one of them has refused it.
+func (o *Operation) lagging(ctx context.Context) (list []string, refused bool) {
 	evidence, failed := o.Observer.Instances(ctx, o.View.ControlPlane)
-	var list []string
 	for _, in := range o.Readers() {
 		file := o.Files[in.Node]
 		e, ok := evidence[in.Node]
@@ -78,11 +74,12 @@ func (o *Operation) lagging(ctx context.Context) []string {
 		case !ok:
 			list = append(list, fmt.Sprintf("%s: %v", in.Node, failed[in.Node]))
 		case !verdict.Loaded && e.FailedSince(file.ModTime):
-			list = append(list, in.Node+": "+reloadFailed+", see the log of its kube-apiserver")
+			refused = true
+			list = append(list, in.Node+": its last reload failed, see the log of its kube-apiserver")
 		case !verdict.Loaded:
 			list = append(list, in.Node+": "+verdict.Reason)
 		}
 	}
 	slices.Sort(list)
-	return list
+	return list, refused
 }

@@ -59,7 +59,7 @@ func TestWhatIsLeftBehindIsNoFailureOfTheWork(t *testing.T) {
 func TestAReloadThatFailedIsNoReasonToRestart(t *testing.T) {
 	t.Parallel()
 	o := &Operation{View: &observe.View{}}
-	assert.Contains(t, hint.Render(o.notYet([]string{"n1: " + reloadFailed})), "don't restart")
-	assert.NotContains(t, hint.Render(o.notYet([]string{"n1: it has not looked at it yet"})), "don't restart")
-	assert.Equal(t, hint.ExitTimeout, hint.ExitCode(o.notYet(nil)))
+	assert.Contains(t, hint.Render(o.notYet([]string{"n1: its last reload failed"}, true)), "don't restart")
+	assert.NotContains(t, hint.Render(o.notYet([]string{"n1: it has not looked at it yet"}, false)), "don't restart")
+	assert.Equal(t, hint.ExitTimeout, hint.ExitCode(o.notYet(nil, false)))
 }
