@@ -60,18 +60,24 @@ func (r *Run) begin(ctx context.Context, o plan.Observed, book *ledger.Ledger) e
 		return err
 	}
 	// A plan that is refused anyway shall be refused before a record is opened.
-	provider := r.Provider
-	if agreed := o.Agreed(); provider == "" && agreed != nil && len(agreed.WriteKeys()) > 0 {
-		provider = agreed.WriteKeys()[0].Provider
-	}
-	if provider == "" || !provider.Local() {
-		provider = encconfig.AESGCM
-	}
-	r.goal.Target = plan.NewKey(provider, o.Nodes, r.highest(book)...)
+	r.goal.Target = plan.NewKey(r.newProvider(o.Agreed().WriteKeys()), o.Nodes, r.highest(book)...)
 	if _, err := plan.Preview(o, r.goal); err != nil {
 		return err
 	}
 	return r.open(ctx, o)
+}
+
+// newProvider is that of a new key: the one that was asked for, or that of the write key. One that makes no keys of its own gives way
+// to the default; the plan says what is wrong with it.
+func (r *Run) newProvider(writes []encconfig.Key) encconfig.Provider {
+	provider := r.Provider
+	if provider == "" && len(writes) > 0 {
+		provider = writes[0].Provider
+	}
+	if !provider.Local() {
+		return encconfig.LocalProviders()[0]
+	}
+	return provider
 }
 
 // notPending refuses to begin something while a key waits to become the write key.

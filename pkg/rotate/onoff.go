@@ -48,13 +48,7 @@ func (r *Run) wanted(o plan.Observed, highest []uint64) (plan.Goal, error) {
 	if len(g.Resources) == 0 && len(writes) == 0 {
 		g.Resources = DefaultResources()
 	}
-	provider := r.Provider
-	if provider == "" && len(writes) > 0 && writes[0].Provider.Local() {
-		provider = writes[0].Provider
-	}
-	if provider == "" {
-		provider = encconfig.LocalProviders()[0]
-	}
+	provider := r.newProvider(writes)
 	g.Target = plan.NewKey(provider, o.Nodes, highest...)
 	if len(writes) == 1 && writes[0].Provider == provider {
 		g.Target = encconfig.Key{Provider: provider, Name: writes[0].Name}

@@ -164,14 +164,7 @@ func (r *Run) expected() (o plan.Observed, known bool) {
 }
 
 func (r *Run) nextKey(o plan.Observed, known bool) encconfig.Key {
-	p := r.Provider
-	if writes := o.Nodes[0].Config.WriteKeys(); p == "" && len(writes) > 0 {
-		p = writes[0].Provider
-	}
-	if p == "" {
-		p = encconfig.AESGCM // the plan says what is wrong
-	}
-	k := plan.NewKey(p, o.Nodes, r.View.Ledger.HighestKey)
+	k := plan.NewKey(r.newProvider(o.Nodes[0].Config.WriteKeys()), o.Nodes, r.View.Ledger.HighestKey)
 	if !known {
 		k.Name = "new" // its number is known when the nodes were looked at
 	}
